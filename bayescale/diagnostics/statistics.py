@@ -1,0 +1,159 @@
+"""Statistics of Markov chains, on NumPy alone and over many quantities at once.
+
+Arrays come as (chain, draw, ...); the answer has the dims after the first two. A quantity with NaN,
+infinite or constant draws, or with fewer than four draws a chain, gets NaN: it has not been shown to
+have converged. Definitions are those of Vehtari, Gelman, Simpson, Carpenter and Bürkner (2021).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["bfmi", "ess_bulk", "ess_mean", "ess_tail", "mcse_mean", "rhat"]
+
+type Floats = NDArray[np.float64]
+
+
+def rhat(x: ArrayLike) -> Floats:
+    """Rank-normalised split R-hat: the larger of that for place and that for spread. NaN for one chain."""
+    rows, shape = _rows(x)
+    fit = _usable(rows, least_chains=2)
+    answer = np.full(len(rows), np.nan)
+    if fit.any():
+        halves = _split(rows[fit])
+        centre = np.median(halves, axis=(1, 2), keepdims=True)
+        answer[fit] = np.maximum(_rhat(_normal_scores(halves)), _rhat(_normal_scores(abs(halves - centre))))
+    return answer.reshape(shape)
+
+
+def ess_bulk(x: ArrayLike) -> Floats:
+    """Effective number of draws for the middle of the distribution."""
+    return _ess_of(x, lambda rows: _ess(_normal_scores(_split(rows))))
+
+
+def ess_mean(x: ArrayLike) -> Floats:
+    """Effective number of draws for the mean."""
+    return _ess_of(x, lambda rows: _ess(_split(rows / np.abs(rows).max(axis=(1, 2), keepdims=True))))
+
+
+def ess_tail(x: ArrayLike, tail: float = 0.05) -> Floats:
+    """Effective number of draws at the less certain of the quantiles `tail` and ``1 - tail``."""
+
+    def least(rows: Floats) -> Floats:
+        ends = np.quantile(rows, [tail, 1 - tail], axis=(1, 2), keepdims=True)
+        return np.minimum(*(_ess(_split((rows <= end).astype(float))) for end in ends))
+
+    return _ess_of(x, least)
+
+
+def mcse_mean(x: ArrayLike) -> Floats:
+    """Monte Carlo standard error of the mean, in the units of `x`."""
+    x = np.asarray(x, dtype=float)
+    with np.errstate(invalid="ignore"):
+        return np.std(x, axis=(0, 1), ddof=1) / np.sqrt(ess_mean(x))
+
+
+def bfmi(energy: ArrayLike) -> Floats:
+    """Energy's Bayesian fraction of missing information, one for each chain of (chain, draw)."""
+    energy = np.atleast_2d(np.asarray(energy, dtype=float))
+    if energy.shape[1] < 2:
+        return np.full(len(energy), np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1, ddof=1)
+
+
+def _rows(x: ArrayLike) -> tuple[Floats, tuple[int, ...]]:
+    """`x` as (quantity, chain, draw), and the shape of the answer."""
+    x = np.asarray(x, dtype=float)
+    if x.ndim < 2:
+        raise ValueError(f"draws come as (chain, draw, ...), but this array has shape {x.shape}.")
+    flat = x.reshape(*x.shape[:2], -1)
+    return np.ascontiguousarray(np.moveaxis(flat, 2, 0)), x.shape[2:]
+
+
+def _usable(rows: Floats, least_chains: int) -> NDArray[np.bool_]:
+    _, n_chains, n_draws = rows.shape
+    if n_draws < 4 or n_chains < least_chains:
+        return np.zeros(len(rows), dtype=bool)
+    low, high = rows.min(axis=(1, 2)), rows.max(axis=(1, 2))
+    return np.isfinite(low) & np.isfinite(high) & (high > low)
+
+
+def _split(rows: Floats) -> Floats:
+    """Each chain as two; the middle draw of an odd number is left out."""
+    half = rows.shape[2] // 2
+    return np.concatenate([rows[:, :, :half], rows[:, :, -half:]], axis=1)
+
+
+def _normal_scores(rows: Floats) -> Floats:
+    """Normal quantiles of the ranks over all chains (Blom's offset); ties share their mean rank."""
+    from scipy.special import ndtri
+
+    flat = rows.reshape(len(rows), -1)
+    size = flat.shape[1]
+    order = np.argsort(flat, axis=1)
+    ordered = np.take_along_axis(flat, order, axis=1)
+    place = np.arange(1, size + 1)
+    tied = ordered[:, 1:] == ordered[:, :-1]
+    twice_rank = np.broadcast_to(2 * place, flat.shape)
+    if tied.any():
+        edge = np.zeros((len(flat), 1), dtype=bool)
+        first = np.maximum.accumulate(np.where(np.hstack([edge, tied]), 0, place), axis=1)
+        last = np.minimum.accumulate(np.where(np.hstack([tied, edge]), size, place)[:, ::-1], axis=1)[:, ::-1]
+        twice_rank = first + last
+    quantile = ndtri((np.arange(2 * size + 1) / 2 - 3 / 8).clip(0) / (size + 1 / 4))
+    scores = np.empty_like(flat)
+    np.put_along_axis(scores, order, quantile[twice_rank], axis=1)
+    return scores.reshape(rows.shape)
+
+
+def _rhat(rows: Floats) -> Floats:
+    n_draws = rows.shape[2]
+    within = rows.var(axis=2, ddof=1).mean(axis=1)
+    between = n_draws * rows.mean(axis=2).var(axis=1, ddof=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.sqrt((between / within + n_draws - 1) / n_draws)
+
+
+def _ess_of(x: ArrayLike, estimate: Callable[[Floats], Floats]) -> Floats:
+    rows, shape = _rows(x)
+    fit = _usable(rows, least_chains=1)
+    answer = np.full(len(rows), np.nan)
+    if fit.any():
+        answer[fit] = estimate(rows[fit])
+    return answer.reshape(shape)
+
+
+def _ess(rows: Floats) -> Floats:
+    """Draws over the autocorrelation time by Geyer's initial monotone sequence."""
+    _, n_chains, n_draws = rows.shape
+    covariance = _autocovariance(rows)
+    within = covariance[:, :1] * n_draws / (n_draws - 1)
+    total = covariance[:, :1] + rows.mean(axis=2).var(axis=1, ddof=1)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correlation = 1 - (within - covariance) / total
+    correlation[:, 0] = 1.0
+    n_pairs = max((n_draws - 1) // 2, 1)
+    even, odd = correlation[:, 0 : 2 * n_pairs : 2], correlation[:, 1 : 2 * n_pairs : 2]
+    pairs = even + odd
+    ends = pairs <= 0
+    last = np.where(ends.any(axis=1), ends.argmax(axis=1), n_pairs - 1)
+    summed = np.where(np.arange(n_pairs) < last[:, None], np.minimum.accumulate(pairs, axis=1), 0.0).sum(
+        axis=1
+    )
+    row = np.arange(len(rows))
+    counts = (even[row, last] > 0) | (pairs[row, last] >= 0)
+    time = -1 + 2 * summed + np.where(counts, even[row, last], 0.0)
+    size = n_chains * n_draws
+    still = np.ptp(rows, axis=(1, 2)) == 0  # an indicator whose only change was the left-out middle draw
+    return np.where(still, size, size / np.maximum(time, 1 / np.log10(size)))
+
+
+def _autocovariance(rows: Floats) -> Floats:
+    """Autocovariance at each lag, averaged over chains."""
+    n_draws = rows.shape[2]
+    length = 1 << (2 * n_draws - 1).bit_length()
+    spectrum = np.fft.rfft(rows - rows.mean(axis=2, keepdims=True), n=length, axis=2)
+    power = (np.square(spectrum.real) + np.square(spectrum.imag)).mean(axis=1)
+    return np.fft.irfft(power, n=length, axis=1)[:, :n_draws] / n_draws

@@ -1,0 +1,331 @@
+"""The one door to a posterior."""
+
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayescale.errors import BayescaleWarning, InputError
+from bayescale.inference.target import Draws, Settings, Target
+from bayescale.laws import Law
+from bayescale.model.centring import adapt
+from bayescale.model.density import Density, with_middle
+from bayescale.model.noise import Noise
+from bayescale.model.spec import Spec, specify
+from bayescale.runs.findings import Finding
+from bayescale.runs.table import RunTable
+
+if TYPE_CHECKING:
+    import pymc as pm
+    import xarray as xr
+
+__all__ = ["fit", "model", "prior_predictive"]
+
+_ARGUMENTS = (
+    "law pool noise priors discrepancy engine draws tune chains random_seed target_accept progressbar".split()
+)
+
+
+def fit(
+    runs: Any,
+    law: str | Law = "chinchilla",
+    *,
+    pool: Mapping[str, str | list[str]] | str | None = None,
+    noise: str | Noise | None = None,
+    priors: Mapping[str, Any] | None = None,
+    discrepancy: None = None,
+    engine: str = "auto",
+    draws: int = 1000,
+    tune: int = 1000,
+    chains: int = 4,
+    random_seed: int | None = None,
+    target_accept: float = 0.9,
+    progressbar: bool = True,
+    **unknown: Any,
+) -> "xr.DataTree":
+    """Posterior of a scaling law given runs.
+
+    Parameters
+    ----------
+    runs : RunTable, path or frame
+        Whatever `read_runs` takes.
+    law : str or Law, default "chinchilla"
+        See `laws`.
+    pool : mapping, optional
+        Columns over which each parameter varies, with partial pooling: ``{"alpha": "family", "E":
+        ["family", "eval_name"]}`` crossed, ``{"E": "family/eval_name"}`` nested. A column's name alone
+        pools every parameter over it. None: one value for all runs.
+    noise : str or noise part, optional
+        "student_t" (default for losses, on the log), "normal", "laplace", "logit_normal", "beta", or a
+        part such as ``StudentT(nu=4)``.
+    priors : mapping, optional
+        In place of defaults, by letter of the law (stated at the reference scales, the geometric middle
+        of the runs), ``<letter>_sd_<column>`` or noise parameter: ``Prior(...)``, ``between(lower,
+        upper)``, or a pymc_extras Prior.
+    discrepancy : None
+        Reserved for the misfit of the law; not available yet.
+    engine : {"auto", "laplace", "numpyro", "nutpie", "pymc"}
+        "auto" takes the importance-corrected Laplace posterior where it certifies itself (Pareto k-hat
+        at most 0.5), and NUTS otherwise. "laplace" refuses where it cannot certify itself.
+    draws, tune, chains : int
+        Kept draws and warm-up draws for each chain, and the number of chains.
+    random_seed : int, optional
+        Drawn once and saved with the study if not given.
+    target_accept : float, default 0.9
+        Of NUTS.
+    progressbar : bool
+
+    Returns
+    -------
+    DataTree
+        The study. ``posterior`` has the law's parameters as in its paper (``A``), at the reference
+        scales where they carry units (``A_ref``), and their spread between groups
+        (``alpha_sd_family``); chain and draw first, then the groups. The attribute ``bayescale`` holds
+        the record as JSON. Every ArviZ function takes it.
+
+    Raises
+    ------
+    InputError
+        Faults of the table, the options or the priors, all of one kind in one message; or an engine
+        that cannot certify its result.
+
+    Warns
+    -----
+    BayescaleWarning
+        What was found about the design or the draws that may mislead; also kept in the study.
+
+    Notes
+    -----
+    Values are taken to scatter independently about the law. See `convergence` and `identify`.
+    """
+    _refuse_unknown(unknown)
+    if discrepancy is not None:
+        raise InputError("discrepancy= is not available in this version: leave it out (None).")
+    from bayescale.inference.engines import engine_of
+    from bayescale.runs.read import read_runs
+
+    run_engine = engine_of(engine)
+    table = runs if isinstance(runs, RunTable) else read_runs(runs)
+    spec = specify(table, law, pool=pool, noise=noise, priors=priors)
+    settings = _settings(draws, tune, chains, random_seed, target_accept, progressbar, spec)
+    density = with_middle(Density(spec))
+    target, coordinates = _target(spec, density)
+    drawn = run_engine(target, settings)
+    _refuse_uncertified(drawn)
+    blocks = dict(drawn.named) if drawn.named is not None else coordinates.blocks(drawn.points)
+    return _study(density, blocks, drawn, table, engine, settings)
+
+
+def model(
+    runs: Any,
+    law: str | Law = "chinchilla",
+    *,
+    pool: Mapping[str, str | list[str]] | str | None = None,
+    noise: str | Noise | None = None,
+    priors: Mapping[str, Any] | None = None,
+) -> "pm.Model":
+    """The PyMC model that `fit` would sample, to be read, drawn or extended.
+
+    Parameters are those of `fit`.
+    """
+    from bayescale.model.build import build
+    from bayescale.runs.read import read_runs
+
+    table = runs if isinstance(runs, RunTable) else read_runs(runs)
+    return build(specify(table, law, pool=pool, noise=noise, priors=priors))
+
+
+def prior_predictive(
+    runs: Any,
+    law: str | Law = "chinchilla",
+    *,
+    pool: Mapping[str, str | list[str]] | str | None = None,
+    noise: str | Noise | None = None,
+    priors: Mapping[str, Any] | None = None,
+    draws: int = 1000,
+    random_seed: int = 0,
+) -> "xr.Dataset":
+    """Values that the priors alone expect at the scales of the runs.
+
+    Parameters are those of `fit`.
+
+    Returns
+    -------
+    Dataset
+        ``value`` with dims (draw, run), in the unit of the metric, noise included; ``observed`` (run).
+    """
+    import xarray as xr
+
+    from bayescale.model.structure import row_parameters
+    from bayescale.runs.read import read_runs
+
+    table = runs if isinstance(runs, RunTable) else read_runs(runs)
+    spec = specify(table, law, pool=pool, noise=noise, priors=priors)
+    s, rng = spec.structure, np.random.default_rng(random_seed)
+    blocks = {
+        b.name: b.prior.sample(rng, draws) if b.prior else rng.standard_normal((draws, b.size)) for b in s.blocks
+    }
+    mean = s.law(*spec.scaled, **row_parameters(s, blocks, spec.index))
+    mean = np.broadcast_to(mean, (draws, spec.value.size))
+    value = s.noise.sample(rng, mean, **{k: blocks[k][:, None] for k in s.noise_names})
+    return xr.Dataset(
+        {"value": (("draw", "run"), value), "observed": ("run", spec.value)},
+        {"run": list(spec.run_ids)},
+        attrs={"metric": s.metric},
+    )
+
+
+def _target(spec: Spec, density: Density) -> tuple[Target, Any]:
+    """What an engine is given, and the coordinates in which its points are to be read."""
+    from bayescale.model.build import build
+    from bayescale.model.start import starting_points
+
+    coordinates = adapt(density)
+    target = Target(
+        names=coordinates.names,
+        log_density=coordinates,
+        gradient=coordinates.gradient,
+        starts=starting_points(density),
+        symbolic=lambda: build(spec),
+    )
+    return target, coordinates
+
+
+def _study(
+    density: Density,
+    blocks: Mapping[str, np.ndarray],
+    drawn: Draws,
+    table: RunTable,
+    asked: str,
+    settings: Settings,
+) -> "xr.DataTree":
+    """Assemble the tree, judge the draws, and say what was found."""
+    from bayescale.diagnostics.convergence import convergence
+    from bayescale.model.posterior import LARGEST_POINTWISE, assemble
+
+    spec = density.spec
+    findings = list(spec.findings) + _outliers(density, blocks)
+    if settings.chains * settings.draws * spec.value.size > LARGEST_POINTWISE:
+        size = settings.chains * settings.draws * spec.value.size * 8 / 2**30
+        findings.append(
+            Finding(
+                "no-pointwise",
+                "warning",
+                f"the pointwise log likelihood would take {size:.1f} GB and is left out: compare() will not "
+                "work on this study. Fewer draws or fewer rows keep it.",
+            )
+        )
+    if drawn.partial:
+        findings.append(
+            Finding(
+                "interrupted",
+                "warning",
+                f"interrupted: {next(iter(blocks.values())).shape[1]} of {settings.draws} draws per chain were "
+                "kept, and the study is marked partial. Run it again for a complete posterior.",
+            )
+        )
+    whole = {k: v for k, v in vars(settings).items() if k != "progressbar"}
+    told = {"name": drawn.engine, "asked": asked, "partial": drawn.partial, **drawn.notes}
+    parts = {"runs": table, "statistics": drawn.statistics, "engine": told, "settings": whole}
+    verdict = convergence(assemble(density, blocks, findings=(), **parts))
+    findings += [f for f in verdict.findings if f not in findings]
+    heard = [f.message for f in findings if f.severity != "note" and f not in table.findings]
+    if heard:
+        warnings.warn("\n".join(["this fit asks for care:", *(f"- {m}" for m in heard)]), BayescaleWarning, 3)
+    return assemble(density, blocks, findings=findings, **parts)
+
+
+def _outliers(density: Density, blocks: Mapping[str, np.ndarray]) -> list[Finding]:
+    """Runs further from the fitted law than noise explains, by name."""
+    from bayescale.model.noise import forward
+    from bayescale.model.structure import row_parameters
+
+    spec, s = density.spec, density.spec.structure
+    middle = {k: np.median(v, axis=(0, 1)) for k, v in blocks.items()}
+    fitted = np.broadcast_to(s.law(*spec.scaled, **row_parameters(s, middle, spec.index)), spec.value.shape)
+    away = forward(s.noise.on, spec.value) - forward(s.noise.on, fitted)
+    scale = 1.4826 * float(np.median(np.abs(away - np.median(away))))
+    far = np.flatnonzero(np.abs(away) > 6 * scale) if scale > 0 else np.array([], dtype=int)
+    if far.size == 0 or far.size > max(3, 0.1 * spec.value.size):
+        return []
+    far = far[np.argsort(-np.abs(away[far]))]
+    named = ", ".join(f"{spec.run_ids[i]} ({away[i] / scale:+.0f})" for i in far[:8])
+    robust = type(s.noise).__name__ in ("StudentT", "Laplace")
+    mend = (
+        "The heavy-tailed noise gives them little weight."
+        if robust
+        else "They pull the fit: use noise='student_t', and look at them."
+    )
+    return [
+        Finding(
+            "outliers",
+            "note" if robust and far.size < 3 else "warning",
+            f"{far.size} outlying run{'s' if far.size > 1 else ''}, more than 6 robust deviations from the "
+            f"law: {named}{', …' if far.size > 8 else ''}. {mend}",
+        )
+    ]
+
+
+def _settings(
+    draws: Any, tune: Any, chains: Any, seed: Any, target_accept: Any, progressbar: bool, spec: Spec
+) -> Settings:
+    whole = {
+        "draws": _whole("draws", draws, 1),
+        "tune": _whole("tune", tune, 0),
+        "chains": _whole("chains", chains, 1),
+        "random_seed": int(np.random.SeedSequence().generate_state(1)[0])
+        if seed is None
+        else _whole("random_seed", seed, 0),
+    }
+    if not isinstance(target_accept, int | float) or not 0 < target_accept < 1:
+        raise InputError(f"target_accept={target_accept!r} must lie between 0 and 1, as in target_accept=0.95.")
+    _refuse_too_large(whole["draws"] * whole["chains"], spec)
+    return Settings(**whole, target_accept=float(target_accept), progressbar=bool(progressbar))
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not number or value != int(value) or value < least:
+        raise InputError(f"{name}={value!r} must be a whole number of at least {least}.")
+    return int(value)
+
+
+def _refuse_too_large(draws: int, spec: Spec) -> None:
+    import os
+
+    unknowns = sum(b.size for b in spec.structure.blocks)
+    needed = draws * unknowns * 8 * 6 / 2**30
+    try:
+        present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (ValueError, OSError, AttributeError):
+        return
+    if needed > 0.6 * present:
+        raise InputError(
+            f"draws: {draws:,} draws of {unknowns} unknowns need about {needed:,.0f} GB of memory, and this "
+            f"machine has {present:,.0f} GB. A few thousand draws in all are enough; use draws=1000."
+        )
+
+
+def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
+    if not unknown:
+        return
+    from difflib import get_close_matches
+
+    name = next(iter(unknown))
+    near = get_close_matches(name, _ARGUMENTS, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise InputError(
+        f"fit() has no argument {name!r} (given: {name}={unknown[name]!r}).{hint} It takes "
+        f"{', '.join(_ARGUMENTS)}; engines (auto, laplace, numpyro, nutpie, pymc) take no options of their own."
+    )
+
+
+def _refuse_uncertified(drawn: Draws) -> None:
+    if drawn.certified:
+        return
+    raise InputError(
+        f"engine='laplace' cannot certify its result here: Pareto k-hat {drawn.notes['khat']:.2f} (at most 0.5 is "
+        f"needed), weights worth {drawn.notes['effective_draws']:,.0f} draws (at least 1,000). Use engine='auto' "
+        "or 'numpyro', which sample."
+    )

@@ -1,0 +1,56 @@
+"""The engines, one row each, and the one that chooses."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from bayescale.errors import InputError
+from bayescale.inference.laplace import KHAT_LIMIT, laplace
+from bayescale.inference.mode import Mode, find_mode
+from bayescale.inference.numpyro import numpyro
+from bayescale.inference.symbolic import nutpie, pymc
+from bayescale.inference.target import Draws, Settings, Target
+
+__all__ = ["ENGINES", "auto", "engine_of"]
+
+_LARGEST_FOR_WEIGHTS = 40  # importance sampling in more dimensions than this has never been certified
+
+
+def auto(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
+    """The certified fast posterior where it certifies itself, NUTS in good coordinates otherwise.
+
+    Which of the two ran, and why, stands in the notes under ``why``.
+    """
+    mode = mode or find_mode(target)
+    if target.dim <= _LARGEST_FOR_WEIGHTS:
+        fast = laplace(target, settings, mode)
+        khat, worth = fast.notes["khat"], fast.notes["effective_draws"]
+        measured = f"Pareto k-hat {khat:.2f} (limit {KHAT_LIMIT}), worth {worth:,.0f} draws"
+        if fast.certified:
+            return replace(fast, notes={**fast.notes, "why": f"corrected Laplace certified itself: {measured}"})
+        why = f"corrected Laplace refused: {measured}"
+    else:
+        why = f"{target.dim} unknowns are too many for importance weights"
+    sampled = numpyro(target, settings, mode)
+    return replace(sampled, notes={**sampled.notes, "why": f"NUTS, since {why}"})
+
+
+ENGINES: Mapping[str, Callable[..., Draws]] = {
+    "auto": auto,
+    "laplace": laplace,
+    "numpyro": numpyro,
+    "nutpie": nutpie,
+    "pymc": pymc,
+}
+
+
+def engine_of(name: str) -> Callable[..., Draws]:
+    """The engine of that name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if name not in ENGINES:
+        raise InputError(f"there is no engine {name!r}. Available: {', '.join(ENGINES)}.")
+    return ENGINES[name]

@@ -1,0 +1,80 @@
+"""What an engine is given, and what it gives back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Draws", "Settings", "Target"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A log density over unconstrained coordinates; what a coordinate means, no engine knows.
+
+    Attributes
+    ----------
+    names : tuple of str
+        One for each coordinate.
+    log_density : callable
+        Array of shape ``(..., dim)`` to ``(...)``; NumPy or a JAX tracer.
+    gradient : callable
+        Array of shape ``(dim,)`` to the log density and its gradient; NumPy.
+    starts : array of shape (start, dim)
+        Plausible points, best first or in any order.
+    symbolic : callable
+        Makes the same posterior as a ``pymc.Model``; called only by engines that need it.
+    """
+
+    names: tuple[str, ...]
+    log_density: Callable[[Any], Any]
+    gradient: Callable[[np.ndarray], tuple[float, np.ndarray]]
+    starts: np.ndarray
+    symbolic: Callable[[], Any]
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates."""
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how carefully to sample."""
+
+    draws: int = 1000
+    tune: int = 1000
+    chains: int = 4
+    random_seed: int = 0
+    target_accept: float = 0.9
+    progressbar: bool = True
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws from a posterior, as points of a `Target` or by the names of its symbolic model.
+
+    Attributes
+    ----------
+    engine : str
+    points : array of shape (chain, draw, dim) or None
+    named : mapping of str to array of shape (chain, draw, ...) or None
+        Values of the free variables, where the engine worked on the symbolic model.
+    statistics : mapping of str to array of shape (chain, draw)
+        Under ArviZ's names: ``diverging``, ``energy``, ``lp``, ``tree_depth``, ``acceptance_rate``, ``n_steps``.
+    notes : mapping
+        What the engine says of itself: k-hat, effective draws, seconds.
+    certified : bool
+        False where the engine knows that its draws are not to be used.
+    partial : bool
+        True where it was interrupted.
+    """
+
+    engine: str
+    points: np.ndarray | None = None
+    named: Mapping[str, np.ndarray] | None = None
+    statistics: Mapping[str, np.ndarray] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    certified: bool = True
+    partial: bool = False

@@ -1,0 +1,47 @@
+"""Laws: what a run of a given scale scores, as one function each."""
+
+from bayescale.laws import broken, joint, repeated, saturating, single
+from bayescale.laws.law import (
+    Amplitude,
+    Coefficient,
+    Exponent,
+    Factor,
+    Fraction,
+    Intercept,
+    Irreducible,
+    Kind,
+    Law,
+    Level,
+    Rate,
+    Scale,
+    Sharpness,
+    Slope,
+    find,
+    law,
+    registered,
+)
+
+__all__ = [
+    "Amplitude",
+    "Coefficient",
+    "Exponent",
+    "Factor",
+    "Fraction",
+    "Intercept",
+    "Irreducible",
+    "Kind",
+    "Law",
+    "Level",
+    "Rate",
+    "Scale",
+    "Sharpness",
+    "Slope",
+    "broken",
+    "find",
+    "joint",
+    "law",
+    "registered",
+    "repeated",
+    "saturating",
+    "single",
+]

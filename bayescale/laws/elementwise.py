@@ -1,0 +1,128 @@
+"""Functions of one number that take their library from their arguments.
+
+A law is written once with these words and serves NumPy (complex numbers included, which is how the
+NumPy engine differentiates), JAX, PyTensor, PyTensor's named dims and xarray. No library is imported
+here but NumPy: a value of another library can only come from one that is already loaded.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "Array",
+    "constant",
+    "exp",
+    "expm1",
+    "lgamma",
+    "log",
+    "log1p",
+    "logaddexp",
+    "maximum",
+    "minimum",
+    "sigmoid",
+    "softplus",
+    "sqrt",
+    "where",
+]
+
+type Array = Any
+"""An array, number or symbol of any of the libraries above."""
+
+
+def _library(*values: Array) -> Any:
+    """Module whose functions understand all `values`: the first that is not NumPy, else NumPy."""
+    for value in values:
+        path = type(value).__module__
+        root = path.partition(".")[0]
+        if root in ("jax", "jaxlib"):
+            return sys.modules["jax.numpy"]
+        if path.startswith("pytensor.xtensor"):
+            return sys.modules["pytensor.xtensor.math"]
+        if root == "pytensor":
+            return sys.modules["pytensor.tensor"]
+    return np
+
+
+def exp(x: Array) -> Array:
+    """Exponential."""
+    return _library(x).exp(x)
+
+
+def log(x: Array) -> Array:
+    """Natural logarithm."""
+    return _library(x).log(x)
+
+
+def log1p(x: Array) -> Array:
+    """Logarithm of 1 + x, exact for small x."""
+    return _library(x).log1p(x)
+
+
+def expm1(x: Array) -> Array:
+    """Exponential of x, less 1, exact for small x."""
+    return _library(x).expm1(x)
+
+
+def sqrt(x: Array) -> Array:
+    """Square root."""
+    return _library(x).sqrt(x)
+
+
+def minimum(x: Array, y: Array) -> Array:
+    """The smaller of two; for complex numbers, the one with the smaller real part."""
+    return _library(x, y).minimum(x, y)
+
+
+def maximum(x: Array, y: Array) -> Array:
+    """The larger of two; for complex numbers, the one with the larger real part."""
+    return _library(x, y).maximum(x, y)
+
+
+def where(condition: Array, x: Array, y: Array) -> Array:
+    """`x` where the condition holds, else `y`. Labels of xarray are kept."""
+    if "xarray" in {type(v).__module__.partition(".")[0] for v in (condition, x, y)}:
+        return sys.modules["xarray"].where(condition, x, y)
+    library = _library(condition, x, y)
+    return (library.switch if hasattr(library, "switch") else library.where)(condition, x, y)
+
+
+def logaddexp(x: Array, y: Array) -> Array:
+    """Logarithm of exp(x) + exp(y), without overflow."""
+    return y + softplus(x - y)
+
+
+def softplus(x: Array) -> Array:
+    """Logarithm of 1 + exp(x), without overflow."""
+    # Written out for PyTensor too: the rewrites of its own softplus and sigmoid grow exponentially
+    # when one is nested in another, as in a solver. A condition has one derivative at 0, a maximum two.
+    up = np.greater(x, 0) if _library(x) is np else x > 0  # complex numbers too, by their real parts
+    return where(up, x, 0.0) + log1p(exp(where(up, -x, x)))
+
+
+def sigmoid(x: Array) -> Array:
+    """Logistic function, without overflow."""
+    return exp(-softplus(-x))
+
+
+def constant(x: Array) -> Array:
+    """The same value without its derivative; of a complex number, the real part."""
+    library = _library(x)
+    if library is np:
+        return np.real(x)
+    if library.__name__ == "jax.numpy":
+        return sys.modules["jax"].lax.stop_gradient(x)
+    return sys.modules["pytensor.gradient"].disconnected_grad(x)
+
+
+def lgamma(x: Array) -> Array:
+    """Logarithm of the gamma function."""
+    library = _library(x)
+    if library is np:
+        from scipy.special import gammaln, loggamma
+
+        return loggamma(x) if np.iscomplexobj(x) else gammaln(x)
+    if library.__name__ == "jax.numpy":
+        return sys.modules["jax"].scipy.special.gammaln(x)
+    return library.gammaln(x)

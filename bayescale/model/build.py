@@ -1,0 +1,64 @@
+"""The readable model: a specification written in PyMC, with named dims."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayescale.model.spec import Spec
+from bayescale.model.structure import Block, Structure, row_parameters
+from bayescale.priors import Prior
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+__all__ = ["build"]
+
+
+def build(spec: Spec) -> "pm.Model":
+    """A PyMC model of the specification.
+
+    Free variables are the blocks of `bayescale.model.structure`; the observed variable is the value on
+    the scale of its noise (``value_log`` by default), with dim ``run``. Inputs are data variables, so
+    ``pm.set_data`` and new coordinates work.
+
+    Parameters
+    ----------
+    spec : Spec
+
+    Returns
+    -------
+    pymc.Model
+        Ready for any PyMC sampler; nothing in it depends on which one will run.
+    """
+    import pymc as pm
+
+    s = spec.structure
+    coords = {"run": list(spec.run_ids)} | {f: list(s.labels[f]) for f in s.factors}
+    with pm.Model(coords=coords) as model:
+        blocks: dict[str, Any] = {}
+        for block in s.blocks:
+            blocks[block.name] = _variable(s, block, blocks)
+        scaled = [pm.Data(name, x, dims="run") for name, x in zip(s.law.inputs, spec.scaled, strict=True)]
+        rows = row_parameters(s, {k: v for k, v in blocks.items()}, spec.index)
+        noise = {k: blocks[k] for k in s.noise_names}
+        s.noise.observe(s.law(*scaled, **rows), spec.value, spec.error, **noise)
+    return model
+
+
+def _variable(structure: Structure, block: Block, so_far: dict[str, Any]) -> Any:
+    """One free variable; a group's offsets take their width from the spread between groups."""
+    import pymc as pm
+
+    if block.prior is not None:
+        return from_prior(block.name, block.prior)
+    letter, factor = block.name.split("_offset_", 1)
+    weights = np.asarray(structure.centring.get(block.name, np.zeros(block.size)))
+    width = so_far[f"{letter}_sd_{factor}"] ** weights if weights.any() else 1.0
+    return pm.Normal(block.name, 0.0, width, dims=factor)
+
+
+def from_prior(name: str, prior: Prior) -> Any:
+    """The PyMC variable of a prior; distributions have PyMC's own names and arguments."""
+    import pymc as pm
+
+    return getattr(pm, prior.distribution)(name, **prior.arguments)

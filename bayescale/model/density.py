@@ -1,0 +1,310 @@
+"""The log density of a study over one flat vector, of any array kind, with its gradient in NumPy.
+
+The same posterior as `bayescale.model.build` writes in PyMC, for engines that need no symbols: NumPy for
+the certified fast path, JAX for NumPyro. A test holds the two against one another.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from bayescale.laws.elementwise import Array, exp, log, where
+from bayescale.model.noise import forward
+from bayescale.model.spec import Spec
+from bayescale.model.structure import Block, effect, row_parameters
+from bayescale.priors import link, unlink
+
+__all__ = ["Density", "with_middle"]
+
+_STEP = 1e-30  # of the complex step: far below rounding, so that the derivative carries none
+
+
+@dataclass(frozen=True)
+class Density:
+    """Log density over unconstrained coordinates; last axis of a vector is the coordinate.
+
+    Attributes
+    ----------
+    spec : Spec
+    middle : str or None
+        Letter of the floor whose coordinate is the log of the whole value at the reference scales
+        instead of its own log (see `with_middle`): the runs fix that value, and the posterior is far
+        nearer to a normal one. Floors at or below zero have no density.
+    """
+
+    spec: Spec
+    middle: str | None = None
+
+    @cached_property
+    def slices(self) -> dict[str, tuple[Block, int]]:
+        """Each block with its first place in the flat vector."""
+        found, at = {}, 0
+        for block in self.spec.structure.blocks:
+            found[block.name] = (block, at)
+            at += block.size
+        return found
+
+    @property
+    def dim(self) -> int:
+        """Number of coordinates."""
+        return sum(b.size for b in self.spec.structure.blocks)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """A name for each coordinate, with the group's label where there is one."""
+        labels = self.spec.structure.labels
+        return tuple(
+            name
+            for b in self.spec.structure.blocks
+            for name in ([f"{b.name}[{g}]" for g in labels[b.factor]] if b.factor else [b.name])
+        )
+
+    @cached_property
+    def _scaled(self) -> tuple[np.ndarray, ...]:
+        return self.spec.scaled
+
+    def blocks(self, q: Array) -> dict[str, Array]:
+        """Unknowns by name from the flat vector; effects keep their group axis last."""
+        found = {}
+        for name, (block, at) in self.slices.items():
+            if block.factor:
+                found[name] = q[..., at : at + block.size]
+            else:
+                found[name] = block.prior.constrain(q[..., at])  # type: ignore[union-attr]
+        if self.middle:
+            block, at = self._floor
+            found[block.name] = exp(q[..., at]) - self._above_floor(found)
+        return found
+
+    @cached_property
+    def _floor(self) -> tuple[Block, int]:
+        return self.slices[self.spec.structure.population(self.middle or "")]
+
+    def _above_floor(self, blocks: Mapping[str, Array]) -> Array:
+        """The law at the reference scales, less its floor."""
+        s = self.spec.structure
+        here = {k: blocks[s.population(k)] for k in s.law.parameters if k != self.middle}
+        return s.law(*(1.0 for _ in s.law.inputs), **here, **{self.middle or "": 0.0})
+
+    def flatten(self, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Flat vector from unknowns by name: the inverse of `blocks`."""
+        parts = []
+        for name, (block, _) in self.slices.items():
+            value = np.asarray(blocks[name], dtype=float)
+            if self.middle and block is self._floor[0]:
+                value = np.log(value + self._above_floor(blocks))[..., None]
+            elif not block.factor:
+                value = block.prior.unconstrain(value)[..., None]  # type: ignore[union-attr]
+            parts.append(value)
+        return np.concatenate(parts, axis=-1)
+
+    def log_prior(self, q: Array, blocks: Mapping[str, Array]) -> Array:
+        """Log prior density of the coordinates, Jacobians included."""
+        return sum(self.log_prior_parts(q, blocks).values())
+
+    def log_prior_parts(self, q: Array, blocks: Mapping[str, Array]) -> dict[str, Array]:
+        """Log prior by block, Jacobians included."""
+        found = {}
+        for name, (block, at) in self.slices.items():
+            if block.prior is not None:
+                x = q[..., at]
+                on_middle = self.middle is not None and block is self._floor[0]
+                jacobian = x if on_middle else block.prior.log_jacobian(x)
+                found[name] = block.prior.log_density(blocks[name]) + jacobian
+            else:
+                log_sd = self._log_spread(block, blocks)
+                z = blocks[name] * exp(-log_sd)
+                found[name] = (-0.5 * z**2 - log_sd - 0.5 * math.log(2 * math.pi)).sum(-1)
+        return found
+
+    def _log_spread(self, block: Block, blocks: Mapping[str, Array]) -> Array:
+        """Log prior deviation of each offset: 0 where not centred, log of the spread where centred."""
+        weights = np.asarray(self.spec.structure.centring.get(block.name, np.zeros(block.size)))
+        letter, factor = block.name.split("_offset_", 1)
+        return weights * log(blocks[f"{letter}_sd_{factor}"])[..., None]
+
+    def log_likelihood(self, blocks: Mapping[str, Array]) -> Array:
+        """Log density of every row's value; last axis is the row."""
+        s = self.spec.structure
+        rows = row_parameters(s, blocks, self.spec.index)
+        noise = {k: blocks[k][..., None] for k in s.noise_names}
+        return s.noise.log_density(self.spec.value, s.law(*self._scaled, **rows), self.spec.error, **noise)
+
+    def __call__(self, q: Array) -> Array:
+        """Log posterior density, up to a constant; leading axes of `q` are kept."""
+        return self.of_blocks(q, self.blocks(q))
+
+    def of_blocks(self, q: Array, blocks: Mapping[str, Array]) -> Array:
+        """Log posterior density where the unknowns are worked out already."""
+        if not self.middle:
+            return self.log_prior(q, blocks) + self.log_likelihood(blocks).sum(-1)
+        name = self._floor[0].name
+        allowed = blocks[name] > 0
+        safe = dict(blocks) | {name: where(allowed, blocks[name], 1.0)}
+        found = self.log_prior(q, safe) + self.log_likelihood(safe).sum(-1)
+        return where(allowed, found, -math.inf)
+
+    def gradient(self, q: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log density and gradient at one point, shape ``(dim,)``.
+
+        The law and the noise are differentiated by complex steps, row by row, in their few
+        parameters; the chain rule to the blocks is written out.
+        """
+        blocks = self.blocks(q)
+        if self.middle and not blocks[self._floor[0].name] > 0:
+            return -math.inf, np.zeros_like(q)
+        total, by_row, by_noise = self._likelihood_steps(blocks)
+        prior, grad = self._prior_steps(q, blocks)
+        s = self.spec.structure
+        for letter, kind in s.law.parameters.items():
+            block, at = self.slices[s.population(letter)]
+            along = by_row[letter]  # derivative in the link-scale value of each row
+            if letter == self.middle:
+                value = float(blocks[block.name])
+                along_floor = along.sum() / value + _step(block.prior.log_density, value)  # type: ignore[union-attr]
+                self._floor_gradient(grad, along_floor, q)
+            else:
+                d_link = _step(lambda x, b=block, k=kind: link(k, b.prior.constrain(x)), q[at])  # type: ignore[union-attr]
+                grad[at] += along.sum() * d_link
+            for factor in s.pool.get(letter, ()):
+                self._effect_gradient(grad, letter, factor, along, blocks, q)
+        for name in s.noise_names:
+            block, at = self.slices[name]
+            grad[at] += by_noise[name] * _step(block.prior.constrain, q[at])  # type: ignore[union-attr]
+        return total + prior, grad
+
+    def information_rows(self, blocks: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Slope of each row's fitted value in each link-scale parameter, and each row's weight.
+
+        On the scale of the noise; ``sum over rows of weight * slope_i * slope_j`` is the information.
+        """
+        s = self.spec.structure
+        rows = row_parameters(s, blocks, self.spec.index)
+        slopes = {}
+        for letter, kind in s.law.parameters.items():
+            moved = unlink(kind, link(kind, np.atleast_1d(rows[letter])) + 1j * _STEP)
+            value = forward(s.noise.on, s.law(*self._scaled, **(rows | {letter: moved})))
+            slopes[letter] = np.broadcast_to(value.imag / _STEP, self.spec.value.shape)
+        scatter = blocks.get("sigma", 0.05)
+        return slopes, 1.0 / (np.asarray(scatter) ** 2 + self.spec.error**2)
+
+    def _likelihood_steps(
+        self, blocks: Mapping[str, np.ndarray]
+    ) -> tuple[float, dict[str, np.ndarray], dict[str, float]]:
+        """Log likelihood, its derivative by row in each link-scale parameter, and in each noise parameter."""
+        s = self.spec.structure
+        rows = row_parameters(s, blocks, self.spec.index)
+        letters, noises = list(rows), list(s.noise_names)
+        width = len(letters) + len(noises)
+        stepped = {}
+        for i, letter in enumerate(letters):
+            kind = s.law.parameters[letter]
+            eta = link(kind, np.atleast_1d(rows[letter]))
+            shift = np.zeros((width, 1), dtype=complex)
+            shift[i] = 1j * _STEP
+            stepped[letter] = unlink(kind, eta + shift)
+        learnt = {}
+        for j, name in enumerate(noises, start=len(letters)):
+            shift = np.zeros((width, 1), dtype=complex)
+            shift[j] = 1j * _STEP
+            learnt[name] = blocks[name] + shift
+        found = s.noise.log_density(
+            self.spec.value, s.law(*self._scaled, **stepped), self.spec.error, **learnt
+        )
+        found = np.broadcast_to(found, (width, self.spec.value.size))
+        slopes = found.imag / _STEP
+        by_row = {k: slopes[i] for i, k in enumerate(letters)}
+        by_noise = {k: float(slopes[len(letters) + j].sum()) for j, k in enumerate(noises)}
+        return float(found[0].real.sum()), by_row, by_noise
+
+    def _prior_steps(self, q: np.ndarray, blocks: Mapping[str, np.ndarray]) -> tuple[float, np.ndarray]:
+        """Log prior and its gradient; spreads and their offsets are coupled where centred."""
+        total, grad = 0.0, np.zeros_like(q)
+        for name, (block, at) in self.slices.items():
+            if block.prior is not None and self.middle and block is self._floor[0]:
+                total += float(block.prior.log_density(blocks[name])) + q[at]
+                grad[at] += 1.0
+            elif block.prior is not None:
+                x = complex(q[at], _STEP)
+                value = block.prior.log_density(block.prior.constrain(x)) + block.prior.log_jacobian(x)
+                total += value.real
+                grad[at] += value.imag / _STEP
+            else:
+                total += self._offset_prior(grad, block, at, blocks, q)
+        return total, grad
+
+    def _offset_prior(
+        self, grad: np.ndarray, block: Block, at: int, blocks: Mapping[str, np.ndarray], q: np.ndarray
+    ) -> float:
+        """Log prior of one factor's offsets; adds its gradient in them and in their spread."""
+        log_sd = self._log_spread(block, blocks)
+        z2 = (blocks[block.name] * np.exp(-log_sd)) ** 2
+        grad[at : at + block.size] -= blocks[block.name] * np.exp(-2 * log_sd)
+        weights = np.asarray(self.spec.structure.centring.get(block.name, np.zeros(block.size)))
+        letter, factor = block.name.split("_offset_", 1)
+        sd_block, sd_at = self.slices[f"{letter}_sd_{factor}"]
+        d_log = _step(lambda x: log(sd_block.prior.constrain(x)), q[sd_at])  # type: ignore[union-attr]
+        grad[sd_at] += float((weights * (z2 - 1)).sum()) * d_log
+        return float((-0.5 * z2 - log_sd - 0.5 * math.log(2 * math.pi)).sum())
+
+    def _floor_gradient(self, grad: np.ndarray, along: float, q: np.ndarray) -> None:
+        """Add the gradient that reaches the coordinates through the floor, which depends on them all."""
+        block, at = self._floor
+        grad[at] += along * math.exp(q[at])
+        s = self.spec.structure
+        places = {k: self.slices[s.population(k)] for k in s.law.parameters if k != self.middle}
+        shifts = np.eye(len(places)) * 1j * _STEP
+        stepped = {
+            b.name: b.prior.constrain(q[i] + shifts[j])  # type: ignore[union-attr]
+            for j, (b, i) in enumerate(places.values())
+        }
+        slopes = np.broadcast_to(self._above_floor(stepped), len(places)).imag / _STEP
+        for slope, (_, i) in zip(slopes, places.values(), strict=True):
+            grad[i] -= along * slope
+
+    def _effect_gradient(
+        self,
+        grad: np.ndarray,
+        letter: str,
+        factor: str,
+        along: np.ndarray,
+        blocks: Mapping[str, np.ndarray],
+        q: np.ndarray,
+    ) -> None:
+        """Add the likelihood's gradient in the offsets and the spread of one factor."""
+        s = self.spec.structure
+        name, sd_name = f"{letter}_offset_{factor}", f"{letter}_sd_{factor}"
+        block, at = self.slices[name]
+        sd_block, sd_at = self.slices[sd_name]
+        by_group = np.bincount(self.spec.index[factor], weights=along, minlength=block.size)
+        power = 1.0 - np.asarray(s.centring.get(name, np.zeros(block.size)))
+        grad[at : at + block.size] += by_group * blocks[sd_name] ** power
+        d_log = _step(lambda x: log(sd_block.prior.constrain(x)), q[sd_at])  # type: ignore[union-attr]
+        grad[sd_at] += float((by_group * power * effect(s, letter, factor, blocks)).sum()) * d_log
+
+
+def _step(function, x: float) -> float:
+    """Derivative of an elementwise function of one number, by a complex step."""
+    return function(complex(x, _STEP)).imag / _STEP
+
+
+def with_middle(density: Density) -> Density:
+    """The same posterior with the loss at the middle of the runs as a coordinate, where the law allows.
+
+    It does where one floor is simply added to the rest and its prior is positive without a bound.
+    """
+    s = density.spec.structure
+    floors = [k for k, kind in s.law.parameters.items() if kind.name == "irreducible"]
+    if len(floors) != 1 or s.priors[floors[0]].support != "positive" or s.priors[floors[0]].constrain(-50.0) > 0.01:
+        return density
+    rng = np.random.default_rng(0)
+    here = {k: s.priors[k].sample(rng, 8) for k in s.law.parameters}
+    ones = tuple(1.0 for _ in s.law.inputs)
+    rest = s.law(*ones, **(here | {floors[0]: 0.0}))
+    whole = s.law(*ones, **here)
+    if not np.allclose(whole - rest, here[floors[0]], rtol=1e-9):
+        return density
+    return replace(density, middle=floors[0])

@@ -1,0 +1,201 @@
+"""From draws to the labelled tree that is the study: posterior, densities, runs and record."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayescale.laws import Kind
+from bayescale.model.density import Density
+from bayescale.model.spec import Spec
+from bayescale.model.structure import Structure, group_values, to_dict
+from bayescale.priors import link
+from bayescale.runs.findings import Finding
+from bayescale.runs.table import RunTable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["FORMAT", "LARGEST_POINTWISE", "assemble", "paper_values"]
+
+FORMAT = 1
+LARGEST_POINTWISE = 50_000_000  # numbers; beyond it the pointwise log likelihood (8 bytes each) is left out
+_LIBRARIES = ("bayescale", "numpy", "xarray", "pymc", "numpyro", "nutpie", "arviz")
+
+
+def assemble(
+    density: Density,
+    blocks: Mapping[str, np.ndarray],
+    *,
+    runs: RunTable,
+    statistics: Mapping[str, np.ndarray],
+    engine: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    findings: Sequence[Finding],
+) -> "xr.DataTree":
+    """The study as a tree: all that a query, a comparison or the command line needs.
+
+    Parameters
+    ----------
+    density : Density
+    blocks : mapping of str to array of shape (chain, draw) or (chain, draw, group)
+        Draws of every unknown, by block.
+    runs : RunTable
+        Kept whole, in the group ``runs``.
+    statistics : mapping of str to array of shape (chain, draw)
+    engine, settings : mapping
+        What ran, and how; written into the record.
+    findings : sequence of Finding
+
+    Returns
+    -------
+    DataTree
+        Groups posterior, sample_stats, log_likelihood, log_prior, observed_data, constant_data, runs.
+    """
+    import xarray as xr
+
+    spec, s = density.spec, density.spec.structure
+    coords = {f: list(s.labels[f]) for f in s.factors}
+    groups = {
+        "posterior": _posterior(s, blocks),
+        "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in statistics.items()}),
+        "log_prior": _log_prior(s, blocks),
+        "observed_data": xr.Dataset({"value": ("run", spec.value)}, coords={"run": list(spec.run_ids)}),
+        "constant_data": _constant(spec),
+        "runs": _run_table(runs),
+    }
+    chains, draws = next(iter(blocks.values())).shape[:2]
+    if chains * draws * spec.value.size <= LARGEST_POINTWISE:
+        groups["log_likelihood"] = _log_likelihood(density, blocks)
+    for name in ("posterior", "sample_stats", "log_prior", "log_likelihood"):
+        if name in groups and groups[name].data_vars:
+            fitting = {k: v for k, v in coords.items() if k in groups[name].dims}
+            groups[name] = groups[name].assign_coords(
+                chain=np.arange(chains), draw=np.arange(draws), **fitting
+            )
+    tree = xr.DataTree.from_dict(groups)
+    tree.attrs["bayescale"] = json.dumps(_record(spec, engine, settings, findings))
+    return tree
+
+
+def paper_values(structure: Structure, at_reference: Mapping[str, Any]) -> dict[str, Any]:
+    """A law's parameters as in its paper, for raw inputs, from those at the reference scales."""
+    return structure.law.undo_reference(at_reference, structure.reference)
+
+
+def _posterior(s: Structure, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
+    """Blocks, values by group, and the paper's parameters where they carry units."""
+    import xarray as xr
+
+    def labelled(values: np.ndarray, dims: tuple[str, ...]) -> xr.DataArray:
+        return xr.DataArray(values, dims=("chain", "draw", *dims))
+
+    found: dict[str, xr.DataArray] = {}
+    for block in s.blocks:
+        found[block.name] = labelled(blocks[block.name], (block.factor,) if block.factor else ())
+    base = {k: found[s.population(k)] for k in s.law.parameters}
+    for letter in s.pool:
+        base[letter] = labelled(group_values(s, letter, blocks), s.dims(letter))
+        found[s.base(letter)] = base[letter]
+    paper = paper_values(s, base)
+    for letter in s.law.scaling:
+        found[letter] = paper[letter].transpose("chain", "draw", ...)
+    for letter, kind in s.law.parameters.items():
+        found[letter].attrs["description"] = kind.meaning
+        if letter in s.law.scaling:
+            found[letter].attrs["description"] = "as in the paper, for raw inputs"
+            found[s.base(letter)].attrs["description"] = f"{letter} at the reference scales: {kind.meaning}"
+    return xr.Dataset(found)
+
+
+def _log_prior(s: Structure, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
+    """Log prior of every block with a prior of its own, on its natural scale."""
+    import xarray as xr
+
+    return xr.Dataset(
+        {
+            b.name: (("chain", "draw"), np.asarray(b.prior.log_density(blocks[b.name])))
+            for b in s.blocks
+            if b.prior is not None
+        }
+    )
+
+
+def _log_likelihood(density: Density, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
+    import xarray as xr
+
+    values = np.stack(
+        [
+            density.log_likelihood({k: v[chain] for k, v in blocks.items()})
+            for chain in range(next(iter(blocks.values())).shape[0])
+        ]
+    )
+    return xr.Dataset({"value": (("chain", "draw", "run"), values)}, {"run": list(density.spec.run_ids)})
+
+
+def _constant(spec: Spec) -> "xr.Dataset":
+    import xarray as xr
+
+    labels = spec.structure.labels
+    named = {f: np.asarray(labels[f], dtype=str)[i] for f, i in spec.index.items()}
+    variables = {k: ("run", v) for k, v in spec.inputs.items()} | {
+        f"group_{f}": ("run", v) for f, v in named.items()
+    }
+    return xr.Dataset(variables | {"value_se_on_noise_scale": ("run", spec.error)})
+
+
+def _run_table(runs: RunTable) -> "xr.Dataset":
+    """The table as it was fitted; an empty cell is NaN among numbers and empty text among text."""
+    import xarray as xr
+
+    variables = {}
+    for name in runs.frame.columns:
+        column = runs.frame[name]
+        if column.dtype.kind in "fiub":
+            variables[str(name)] = ("row", column.to_numpy())
+        else:
+            variables[str(name)] = ("row", np.asarray(column.fillna("").astype(str), dtype=str))
+    return xr.Dataset(variables)
+
+
+def _record(
+    spec: Spec, engine: Mapping[str, Any], settings: Mapping[str, Any], findings: Sequence[Finding]
+) -> dict[str, Any]:
+    s = spec.structure
+    return to_dict(s) | {
+        "format": FORMAT,
+        "bayescale_version": version("bayescale"),
+        "versions": {name: _version(name) for name in _LIBRARIES},
+        "n_runs": int(spec.value.size),
+        "input_range": {k: [float(v.min()), float(v.max())] for k, v in spec.inputs.items()},
+        "value_range": [float(spec.value.min()), float(spec.value.max())],
+        "prior_sd": _prior_sd(s),
+        "engine": dict(engine),
+        "settings": dict(settings),
+        "random_seed": settings["random_seed"],
+        "partial": bool(engine.get("partial", False)),
+        "findings": [asdict(f) for f in findings],
+    }
+
+
+def _version(name: str) -> str:
+    from importlib.metadata import PackageNotFoundError
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _prior_sd(s: Structure) -> dict[str, float]:
+    """Prior deviation of every unknown on its link scale, by 4,000 draws of a fixed seed."""
+    positive = Kind("scale", "positive", "")
+    found = {}
+    for name, prior in s.priors.items():
+        kind = s.law.parameters.get(name, positive)
+        draws = link(kind, prior.sample(np.random.default_rng(0), 4000))
+        found[name] = float(np.std(draws))
+    return found

@@ -1,0 +1,324 @@
+"""From a run table and a few choices to a checked, complete specification."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayescale.errors import InputError
+from bayescale.laws import Law, find
+from bayescale.laws.scaling import SAME_REFERENCE
+from bayescale.model import structure as structures
+from bayescale.model.noise import Noise, Normal, StudentT, as_noise
+from bayescale.model.structure import Structure
+from bayescale.priors import Outcome, default_prior, default_spread
+from bayescale.runs.design import design_findings
+from bayescale.runs.findings import Finding, raise_errors
+from bayescale.runs.schema import METRICS
+from bayescale.runs.table import RunTable
+
+__all__ = ["Spec", "specify"]
+
+# A column that is read where the table has no values in the one the law names.
+_STANDS_IN = {"n_tokens": "n_samples"}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A structure with the rows it is to be fitted to.
+
+    Attributes
+    ----------
+    structure : Structure
+    inputs : mapping of str to array of shape (run,)
+        By input of the law, in raw units.
+    value : array of shape (run,)
+        In the unit of the metric.
+    error : array of shape (run,)
+        Known standard error on the scale of the noise; zero where unknown.
+    index : mapping of str to int array of shape (run,)
+        By factor: each row's position among the labels.
+    run_ids : tuple of str
+    findings : tuple of Finding
+    """
+
+    structure: Structure
+    inputs: Mapping[str, np.ndarray]
+    value: np.ndarray
+    error: np.ndarray
+    index: Mapping[str, np.ndarray]
+    run_ids: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def scaled(self) -> tuple[np.ndarray, ...]:
+        """Inputs divided by their reference scales, in the order of the law."""
+        s = self.structure
+        return tuple(self.inputs[k] / s.reference[k] for k in s.law.inputs)
+
+
+def specify(
+    runs: RunTable,
+    law: str | Law,
+    *,
+    pool: Mapping[str, Any] | None = None,
+    noise: str | Noise | None = None,
+    priors: Mapping[str, Any] | None = None,
+) -> Spec:
+    """Check a table against a law and settle everything that the model needs.
+
+    Parameters
+    ----------
+    runs : RunTable
+    law : str or Law
+    pool : mapping of str to (str or list of str), optional
+        Factors over which each parameter varies. ``"family"`` is one column, ``["family",
+        "eval_name"]`` two crossed ones, ``"family/eval_name"`` the second nested in the first.
+    noise : str or Noise, optional
+    priors : mapping of str to prior, optional
+        In place of defaults; keys are the law's letters (at the reference scales),
+        ``<letter>_sd_<factor>`` and the noise parameters.
+
+    Raises
+    ------
+    InputError
+        All errors of the table against this law in one message.
+    """
+    law = find(law)
+    columns = _columns(law, runs)
+    wanted = _factors(pool or {}, law)
+    plain = tuple(dict.fromkeys(c for fs in wanted.values() for f in fs for c in f.split(":")))
+    findings = list(runs.findings) + design_findings(
+        runs.frame,
+        law=law.name,
+        inputs=tuple(columns.values()),
+        n_learnt=len(law.parameters),
+        falls_with=tuple(columns[c] for c in law.falls_with),
+        groups=plain,
+    )
+    raise_errors(findings, f"law {law.name!r} cannot be fitted to {runs.source or 'this table'}:")
+    frame = runs.frame
+    value = frame["value"].to_numpy(dtype=float)
+    labels, nesting, index = _groups(frame, plain, wanted)
+    pooled, dropped = _drop_single(wanted, labels)
+    inputs = {k: frame[columns[k]].to_numpy(dtype=float) for k in law.inputs}
+    part = _default_noise(law, value) if noise is None else as_noise(noise)
+    _check_support(part, value, frame)
+    outcome = Outcome.of(value)
+    structure = Structure(
+        law=law,
+        columns=columns,
+        reference=_reference(law, inputs),
+        metric=str(frame["metric"].iloc[0]),
+        noise=part,
+        pool=pooled,
+        labels={k: v for k, v in labels.items() if any(k in fs for fs in pooled.values())},
+        nesting={k: v for k, v in nesting.items() if any(k in fs for fs in pooled.values())},
+        priors=_default_priors(law, pooled, part, outcome),
+    )
+    structure = replace(structure, priors=_with_user(structure, priors or {}))
+    findings += dropped + _prior_findings(structure, value, set(priors or {}))
+    raise_errors(findings, "the priors and the runs exclude one another:")
+    return Spec(
+        structure=structure,
+        inputs=inputs,
+        value=value,
+        error=_known_error(frame, part, value),
+        index={f: index[f] for f in structure.factors},
+        run_ids=tuple(frame["run_id"].astype(str)),
+        findings=tuple(dict.fromkeys(findings)),
+    )
+
+
+def _columns(law: Law, runs: RunTable) -> dict[str, str]:
+    """Column that is read for each input: its own, or the one that stands in for it."""
+    chosen = {}
+    for name in law.inputs:
+        chosen[name] = name
+        active = law.stands_in.get(name)
+        if active and active in runs.columns and runs.frame[active].notna().all():
+            chosen[name] = active
+        other = _STANDS_IN.get(name)
+        empty = name not in runs.columns or runs.frame[name].isna().all()
+        if other and empty and other in runs.columns:
+            chosen[name] = other
+    return chosen
+
+
+def _factors(pool: Mapping[str, Any], law: Law) -> dict[str, tuple[str, ...]]:
+    """Factors by letter, nested ones written out: ``a/b`` is ``a`` and ``a:b``."""
+    if isinstance(pool, str):
+        pool = dict.fromkeys(law.parameters, pool)
+    found = {}
+    for letter, stated in pool.items():
+        if letter not in law.parameters:
+            raise InputError(
+                f"pool= names {letter!r}, which law {law.name!r} does not learn "
+                f"(it learns {', '.join(law.parameters)})."
+            )
+        if not isinstance(stated, str) and not isinstance(stated, Iterable):
+            raise InputError(f"pool={{{letter!r}: {stated!r}}}: give a column name or a list of them.")
+        parts = [stated] if isinstance(stated, str) else list(stated)
+        factors: list[str] = []
+        for part in parts:
+            steps = str(part).split("/")
+            factors += [":".join(steps[: i + 1]) for i in range(len(steps))]
+        found[letter] = tuple(dict.fromkeys(factors))
+    return found
+
+
+def _groups(
+    frame: Any, plain: tuple[str, ...], wanted: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, tuple[str, ...]], dict[str, dict[str, tuple[int, ...]]], dict[str, np.ndarray]]:
+    """Labels, positions of parts within pairs, and row indices of all factors."""
+    labels: dict[str, tuple[str, ...]] = {}
+    nesting: dict[str, dict[str, tuple[int, ...]]] = {}
+    index: dict[str, np.ndarray] = {}
+    for column in plain:
+        text = frame[column].astype(str).to_numpy(dtype=str)
+        names, index[column] = np.unique(text, return_inverse=True)
+        labels[column] = tuple(str(n) for n in names)
+    for factor in dict.fromkeys(f for fs in wanted.values() for f in fs if ":" in f):
+        parts = factor.split(":")
+        rows = np.stack([index[p] for p in parts])
+        cells, index[factor] = np.unique(rows, axis=1, return_inverse=True)
+        index[factor] = index[factor].ravel()
+        labels[factor] = tuple(
+            " : ".join(labels[p][i] for p, i in zip(parts, cell, strict=True)) for cell in cells.T
+        )
+        nesting[factor] = {p: tuple(int(i) for i in row) for p, row in zip(parts, cells, strict=True)}
+        for i in range(2, len(parts)):  # a three-level nesting also takes in its two-level pairs
+            pair = ":".join(parts[:i])
+            if pair in labels:
+                place = {name: j for j, name in enumerate(labels[pair])}
+                names = [
+                    " : ".join(labels[p][k] for p, k in zip(parts[:i], cell[:i], strict=True))
+                    for cell in cells.T
+                ]
+                nesting[factor][pair] = tuple(place[n] for n in names)
+    return labels, nesting, index
+
+
+def _drop_single(
+    wanted: Mapping[str, tuple[str, ...]], labels: Mapping[str, tuple[str, ...]]
+) -> tuple[dict[str, tuple[str, ...]], list[Finding]]:
+    """Factors with one group teach nothing of the spread between groups: left out, and said."""
+    kept = {k: tuple(f for f in fs if len(labels[f]) > 1) for k, fs in wanted.items()}
+    single = sorted({f for fs in wanted.values() for f in fs if len(labels[f]) == 1})
+    findings = [
+        Finding(
+            "one-group",
+            "warning",
+            f"{factor!r} has one group only ({labels[factor][0]}): no spread between groups is invented, and "
+            "the parameters are fitted to that group alone. Join published families of the same kind, with "
+            "load_runs(...), to borrow strength.",
+        )
+        for factor in single
+    ]
+    return {k: fs for k, fs in kept.items() if fs}, findings
+
+
+def _reference(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Geometric middle of the runs, rounded; 1 for inputs of laws that declare no units."""
+    carried = {a for powers in law.scaling.values() for a in powers}
+    if not law.carries_units:
+        return dict.fromkeys(law.inputs, 1.0)
+    found = {}
+    for argument, name in zip(law.arguments, law.inputs, strict=True):
+        home = SAME_REFERENCE.get(name, name)
+        middle = math.exp(float(np.mean(np.log(np.unique(inputs[home if home in inputs else name])))))
+        shared = argument in carried or name in SAME_REFERENCE
+        found[name] = float(f"{middle:.3g}") if shared else 1.0
+    return found
+
+
+def _default_noise(law: Law, value: np.ndarray) -> Noise:
+    """Heavy tails by default; on the log where values are positive and the law says they fall."""
+    return StudentT() if (value > 0).all() and not law.rises_with else StudentT(on="value")
+
+
+def _check_support(noise: Noise, value: np.ndarray, frame: Any) -> None:
+    bounded = noise.on == "logit" or type(noise).__name__ == "Beta"
+    low, high = (0.0, 1.0) if bounded else (0.0 if noise.on == "log" else -math.inf, math.inf)
+    bad = np.flatnonzero((value <= low) | (value >= high))
+    if bad.size:
+        where = f"row {bad[0]} (run {frame['run_id'].iloc[bad[0]]}): value {value[bad[0]]:g}"
+        raise InputError(
+            f"noise {type(noise).__name__}(on={noise.on!r}) needs values strictly within ({low:g}, {high:g}); "
+            f"{bad.size} lie outside, the first in {where}. Use noise='student_t' on the value, "
+            "bayescale.StudentT(on='value'), or give fractions instead of percent."
+        )
+
+
+def _default_priors(
+    law: Law, pool: Mapping[str, tuple[str, ...]], noise: Noise, outcome: Outcome
+) -> dict[str, Any]:
+    priors = {k: default_prior(kind, outcome, law.typical.get(k)) for k, kind in law.parameters.items()}
+    for letter, factors in pool.items():
+        for factor in factors:
+            priors[f"{letter}_sd_{factor}"] = default_spread(law.parameters[letter], outcome)
+    return priors | noise.priors(outcome)
+
+
+def _with_user(structure: Structure, priors: Mapping[str, Any]) -> dict[str, Any]:
+    known = dict(structure.priors)
+    for name, value in priors.items():
+        letter = name.removesuffix("_ref")
+        target = letter if letter in structure.law.scaling else name
+        if target not in known:
+            raise InputError(
+                f"priors= names {name!r}, which is not learnt here. Learnt: {', '.join(known)}. "
+                "Priors of amplitudes are stated at the reference scales (the middle of the runs)."
+            )
+        known[target] = structures.prior_of(structure, target, value)
+    return known
+
+
+def _prior_findings(structure: Structure, value: np.ndarray, given: set[str]) -> list[Finding]:
+    """A floor whose prior lies above every value rules the runs out before they are seen."""
+    findings = []
+    for letter, kind in structure.law.parameters.items():
+        if kind.name != "irreducible" or letter not in given:
+            continue
+        draws = structure.priors[letter].sample(np.random.default_rng(0), 4000)
+        if np.mean(draws < value.max()) < 0.005:
+            findings.append(
+                Finding(
+                    "prior-excludes-data",
+                    "error",
+                    f"the prior of {letter}, {structure.priors[letter]}, lies above every value of the data "
+                    f"(largest loss {value.max():.4g}; prior median {np.median(draws):.4g}), but {letter} is "
+                    "a floor below them. State it in the unit of the table, well below the least loss.",
+                )
+            )
+    return findings
+
+
+def _known_error(frame: Any, noise: Noise, value: np.ndarray) -> np.ndarray:
+    """Standard error of each value, carried to the scale of the noise."""
+    if "value_se" not in frame:
+        return np.zeros_like(value)
+    given = np.nan_to_num(frame["value_se"].to_numpy(dtype=float), nan=0.0)
+    if noise.on == "log":
+        return given / value
+    return given / (value * (1 - value)) if noise.on == "logit" else given
+
+
+def without_pooling(spec: Spec) -> Spec:
+    """The same rows with one value of every parameter for all groups."""
+    s = spec.structure
+    kept = {k: v for k, v in s.priors.items() if "_sd_" not in k}
+    bare = replace(s, pool={}, labels={}, nesting={}, centring={}, priors=kept)
+    return replace(spec, structure=bare, index={})
+
+
+def default_gaussian(spec: Spec) -> Spec:
+    """The same with normal noise on the same scale: smooth, for starting points."""
+    s = spec.structure
+    letters = {k: v for k, v in s.priors.items() if k not in s.noise_names}
+    noise = Normal(on=s.noise.on)
+    return replace(
+        spec, structure=replace(s, noise=noise, priors=letters | noise.priors(Outcome.of(spec.value)))
+    )

@@ -1,0 +1,117 @@
+"""What a user asks about: scales, as a frame with one row each, checked at the door."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayescale.errors import InputError
+from bayescale.queries.study import Study
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["as_frame", "check_prob", "decades_beyond", "inputs_of"]
+
+
+def as_frame(scales: Any) -> "pd.DataFrame":
+    """A frame with one row for each scale asked about.
+
+    Parameters
+    ----------
+    scales : DataFrame, Dataset, mapping, list of mappings, RunTable or path
+        A Dataset is unrolled over its dims; a mapping may hold numbers and lists of one length.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or has no row.
+    """
+    import pandas as pd
+
+    if isinstance(scales, str) or hasattr(scales, "__fspath__"):
+        frame = _read(scales)
+    elif hasattr(scales, "frame") and hasattr(scales, "findings"):
+        frame = scales.frame.copy()
+    elif type(scales).__module__.startswith("xarray"):
+        frame = scales.to_dataframe().reset_index()
+    elif isinstance(scales, pd.DataFrame):
+        frame = scales.reset_index(drop=True)
+    elif isinstance(scales, Mapping):
+        width = max([np.size(v) for v in scales.values()] or [0])
+        frame = pd.DataFrame({k: np.broadcast_to(np.atleast_1d(v), width) for k, v in scales.items()})
+    elif isinstance(scales, list) and all(isinstance(row, Mapping) for row in scales):
+        frame = pd.DataFrame(scales)
+    else:
+        raise InputError(
+            f"scales: a {type(scales).__name__} is no table of scales. Give a DataFrame with one column for each "
+            "input of the law, such as pd.DataFrame({'n_params': [1e10], 'n_tokens': [2e11]})."
+        )
+    if len(frame) == 0:
+        raise InputError("scales: the table has no rows; give at least one scale to ask about.")
+    return frame
+
+
+def _read(path: Any) -> "pd.DataFrame":
+    import pandas as pd
+
+    from bayescale.runs.sources import open_source
+
+    return pd.DataFrame({k: list(v) for k, v in open_source(path).columns.items()})
+
+
+def inputs_of(study: Study, frame: "pd.DataFrame") -> dict[str, np.ndarray]:
+    """The law's inputs from a frame, in raw units; a column that stands in is read where it was in the fit.
+
+    Raises
+    ------
+    InputError
+        All missing columns and unusable cells in one message.
+    """
+    s, found, faults = study.structure, {}, []
+    for name in s.law.inputs:
+        column = next((c for c in (s.columns.get(name, name), name) if c in frame), None)
+        if column is None and name == "flops" and {"n_params", "n_tokens"} <= set(frame):
+            found[name] = 6.0 * _numbers(frame["n_params"]) * _numbers(frame["n_tokens"])
+            continue
+        if column is None:
+            faults.append(
+                f"law {s.law.name!r} reads the column {s.columns.get(name, name)!r}, which the scales lack "
+                f"(they have: {', '.join(map(str, frame.columns))})."
+            )
+            continue
+        values = _numbers(frame[column])
+        for i in np.flatnonzero(~(np.isfinite(values) & (values > 0)))[:5]:
+            faults.append(
+                f"row {i}, column {column!r}: {frame[column].iloc[i]!r} is not a positive number; give raw "
+                "counts, such as 7e9."
+            )
+        found[name] = values
+    if faults:
+        raise InputError("\n".join(["the scales cannot be used:", *(f"- {f}" for f in faults)]))
+    return found
+
+
+def _numbers(column: "pd.Series") -> np.ndarray:
+    import pandas as pd
+
+    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
+
+
+def decades_beyond(study: Study, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """How far each row lies beyond the runs: the largest distance over the inputs, in powers of ten."""
+    ranges = study.record.get("input_range", {})
+    far = [np.zeros(len(next(iter(inputs.values()))))]
+    for name, values in inputs.items():
+        if name in ranges:
+            low, high = np.log10(ranges[name])
+            at = np.log10(values)
+            far.append(np.maximum(np.maximum(at - high, low - at), 0.0))
+    return np.max(far, axis=0)
+
+
+def check_prob(prob: float) -> float:
+    """`prob` if it is a probability strictly within (0, 1)."""
+    if not isinstance(prob, int | float) or isinstance(prob, bool) or not 0 < prob < 1:
+        raise InputError(f"prob={prob!r} must lie between 0 and 1, as in prob=0.9.")
+    return float(prob)

@@ -1,0 +1,142 @@
+"""A fitted study as queries see it: its structure, its draws by name, its record."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayescale.errors import InputError
+from bayescale.laws.elementwise import Array
+from bayescale.model.structure import Structure, effect, from_dict
+from bayescale.priors import link, unlink
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["NEW", "Study", "groups_of", "parameters_at", "study_of"]
+
+NEW = "new"
+"""Label that asks for a group not yet seen, drawn from the population."""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What a query works on.
+
+    Attributes
+    ----------
+    structure : Structure
+    blocks : mapping of str to array of shape (sample,) or (sample, group)
+        Draws of every unknown, chains laid end to end.
+    record : mapping
+        As saved with the study.
+    """
+
+    structure: Structure
+    blocks: Mapping[str, np.ndarray]
+    record: Mapping[str, Any]
+
+    @property
+    def n_samples(self) -> int:
+        """Number of draws over all chains."""
+        return next(iter(self.blocks.values())).shape[0]
+
+
+def study_of(posterior: "xr.DataTree") -> Study:
+    """Structure and draws of a fitted study.
+
+    Raises
+    ------
+    InputError
+        If `posterior` is none, or its law is not defined in this process.
+    """
+    text = getattr(posterior, "attrs", {}).get("bayescale")
+    if text is None or "posterior" not in getattr(posterior, "children", {}):
+        raise InputError(
+            f"this {type(posterior).__name__} is no fitted study: it lacks the posterior or its record. "
+            "Give what bayescale.fit returned, or bayescale.open(path)."
+        )
+    record = json.loads(text)
+    structure = from_dict(record)
+    draws = posterior["posterior"].dataset
+    blocks = {}
+    for block in structure.blocks:
+        values = draws[block.name].transpose("chain", "draw", ...).values
+        blocks[block.name] = values.reshape(-1, *values.shape[2:])
+    return Study(structure, blocks, record)
+
+
+def groups_of(study: Study, scales: "pd.DataFrame") -> dict[str, np.ndarray]:
+    """Position of each row's group among the labels of each factor; -1, -2, ... for new ones.
+
+    A factor whose columns are absent asks for one new group for all rows. Within one call, equal new
+    labels are one new group.
+
+    Raises
+    ------
+    InputError
+        If a label was not among those fitted and does not start with "new".
+    """
+    s, found = study.structure, {}
+    for factor in s.factors:
+        columns = factor.split(":")
+        if not set(columns) <= set(scales.columns):
+            found[factor] = np.full(len(scales), -1)
+            continue
+        parts = [scales[c].fillna("").astype(str).to_numpy(dtype=str) for c in columns]
+        rows = np.array([" : ".join(cells) for cells in zip(*parts, strict=True)], dtype=object)
+        known = {label: i for i, label in enumerate(s.labels[factor])}
+        fresh = [r for r in dict.fromkeys(rows) if r not in known]
+        for row in fresh:
+            _refuse_unseen(s, factor, columns, row)
+        known |= {row: -1 - i for i, row in enumerate(fresh)}
+        found[factor] = np.array([known[r] for r in rows], dtype=int)
+    return found
+
+
+def _refuse_unseen(s: Structure, factor: str, columns: list[str], row: str) -> None:
+    if ":" in factor or row.lower().startswith(NEW):
+        return  # a new pair of known parts has a spread of its own; single columns are checked by themselves
+    from difflib import get_close_matches
+
+    near = get_close_matches(row, s.labels[factor], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    names = ", ".join(s.labels[factor][:12]) + (", …" if len(s.labels[factor]) > 12 else "")
+    raise InputError(
+        f"{columns[0]} {row!r} was not among the runs (fitted: {names}).{hint} For a group not seen yet, drawn "
+        f"from the population, write {columns[0]} = 'new' (or 'new: {row}')."
+    )
+
+
+def parameters_at(
+    study: Study, index: Mapping[str, np.ndarray], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """The law's parameters for each row, at the reference scales: shape (sample, row) or (sample, 1)."""
+    s = study.structure
+    found = {}
+    for letter, kind in s.law.parameters.items():
+        value: Array = study.blocks[s.population(letter)][:, None]
+        factors = s.pool.get(letter, ())
+        if factors:
+            value = link(kind, value)
+            for factor in factors:
+                value = value + _effects(study, letter, factor, index[factor], rng)
+            value = unlink(kind, value)
+        found[letter] = value
+    return found
+
+
+def _effects(
+    study: Study, letter: str, factor: str, rows: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Effects of known groups as drawn; of new ones from the population, one draw for each sample."""
+    known = effect(study.structure, letter, factor, study.blocks)
+    fresh = -int(min(rows.min(initial=0), 0))
+    if not fresh:
+        return known[:, rows]
+    spread = study.blocks[f"{letter}_sd_{factor}"][:, None]
+    new = spread * rng.standard_normal((study.n_samples, fresh))
+    return np.concatenate([known, new[:, ::-1]], axis=1)[:, rows]

@@ -1,0 +1,394 @@
+"""Every law goes through the same few tests. A new law costs one row of LAWS."""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from bayescale.laws import Law, find, registered
+from bayescale.laws.scaling import SAME_REFERENCE, infer_scaling
+
+N = (7e7, 4.1e8, 1.4e9, 6.9e9)
+D = (3e9, 2.5e10, 1e11, 3e11)
+U = (3e9, 9e9, 1.2e11, 2.5e10)  # in turn: one pass, three, more than was seen, twelve
+C = (1.3e18, 6e19, 8e20, 1.2e22)
+
+
+@dataclass(frozen=True)
+class Example:
+    """Scales of a few runs, the paper's parameters, and its formula written out for one run."""
+
+    inputs: tuple[tuple[float, ...], ...]
+    parameters: dict[str, float]
+    paper: Callable[..., float]
+    limit: Callable[..., float] | None = None  # value at endless scale
+    published: dict[tuple[float, ...], float] = field(default_factory=dict)
+
+
+def m4_by_bisection(x, E, span, B, c, alpha):
+    """Root of the equation as its paper prints it, c negative and beta in place of B."""
+    top, beta = E + span, B * span**-alpha
+    return brentq(lambda e: math.log((e - E) / (top - e) ** alpha / (beta * x**-c)), E + 1e-12, top - 1e-12)
+
+
+def data_constrained_in_words(n, d, u, E, A, alpha, B, beta, RD, RN):
+    u = min(u, d)
+    g = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
+    base = min(n, (u * g) ** (beta / alpha) * g)
+    data = u + u * RD * (1 - math.exp(-(d / u - 1) / RD))
+    size = base + base * RN * (1 - math.exp(-(n / base - 1) / RN))
+    return E + A / size**alpha + B / data**beta
+
+
+def bnsl_in_words(x, E, B, c0, *breaks):
+    product = math.prod((1 + (x / d) ** (1 / f)) ** (-c * f) for c, d, f in breaks)
+    return E + B * x**-c0 * product
+
+
+MUENNIGHOFF = {
+    "E": math.exp(0.6254804),
+    "A": math.exp(6.255414),
+    "B": math.exp(7.3049974),
+    "alpha": 0.3526596,
+}
+
+LAWS = {
+    "power_params": Example(  # images of 8 by 8 pixels, Henighan et al., table 1
+        (N,),
+        {"E": 3.12, "A": 80.0**0.24, "alpha": 0.24},
+        lambda n, E, A, alpha: E + (A ** (1 / alpha) / n) ** alpha,
+        limit=lambda p: p["E"],
+    ),
+    "power_data": Example(
+        (D,),
+        {"E": 1.8, "B": 2085.4, "beta": 0.3658},
+        lambda d, E, B, beta: E + B / d**beta,
+        limit=lambda p: p["E"],
+    ),
+    "power_compute": Example(  # images of 8 by 8 pixels; petaflop-days into FLOPs
+        (C,),
+        {"E": 3.13, "K": (1.8e-8 * 8.64e19) ** 0.19, "gamma": 0.19},
+        lambda c, E, K, gamma: E + (1.8e-8 / (c / 8.64e19)) ** gamma,
+        limit=lambda p: p["E"],
+    ),
+    "log_linear": Example(
+        (C,),
+        {"a": 2.9, "b": -0.045},
+        lambda c, a, b: a + b * math.log(c),
+    ),
+    "chinchilla": Example(
+        (N, D),
+        {"E": 1.69, "A": 406.4, "alpha": 0.34, "B": 410.7, "beta": 0.28},
+        lambda n, d, E, A, alpha, B, beta: E + A / n**alpha + B / d**beta,
+        limit=lambda p: p["E"],
+        published={(70e9, 1.4e12): 1.9366},
+    ),
+    "chinchilla_shared": Example(
+        (N, D),
+        MUENNIGHOFF,
+        lambda n, d, E, A, B, alpha: E + A / n**alpha + B / d**alpha,
+        limit=lambda p: p["E"],
+    ),
+    "overtraining": Example(
+        (N, D),
+        {"E": 1.508, "a": 120.0, "b": 190.0, "alpha": 0.2425},
+        lambda n, d, E, a, b, alpha: (
+            E + (a * (d / n) ** (alpha / 2) + b * (d / n) ** (-alpha / 2)) * (6 * n * d) ** (-alpha / 2)
+        ),
+        limit=lambda p: p["E"],
+    ),
+    "kaplan": Example(
+        (N, D),
+        {"A": 6.4e13**0.076, "alpha": 0.076, "B": 1.8e13**0.103, "beta": 0.103},
+        lambda n, d, A, alpha, B, beta: ((6.4e13 / n) ** (alpha / beta) + 1.8e13 / d) ** beta,
+        limit=lambda p: 0.0,
+    ),
+    "farseer": Example(
+        (N, D),
+        {
+            "E": math.exp(-0.091),
+            "a3": -0.021,
+            "gamma": 0.169,
+            "B": math.exp(-6.287),
+            "a2": 88.01,
+            "beta": 0.1,
+            "k": math.exp(0.424),
+            "a1": -0.124,
+            "alpha": 0.123,
+            "P": 1.0,
+        },
+        lambda n, d, **_: (
+            math.exp(-0.021 * n**0.169 - 0.091)
+            + math.exp(88.01 * n**-0.1 - 6.287) * d ** -math.exp(-0.124 * n**0.123 + 0.424)
+        ),
+    ),
+    "data_constrained": Example(
+        (N, D, U),
+        MUENNIGHOFF | {"beta": 0.3526596, "RD": 15.387756, "RN": 5.309743},
+        data_constrained_in_words,
+        limit=lambda p: p["E"],
+        published={
+            (6.34e9, 242e9, 25e9): 2.2256440889984477,
+            (8.67e9, 178e9, 25e9): 2.2269634075087867,
+        },
+    ),
+    "m3": Example(
+        (D,),
+        {"B": 60.0, "c": 0.14, "S": 2e11},
+        lambda x, B, c, S: B * (x**-1 + 1 / S) ** c,
+        limit=lambda p: p["B"] * p["S"] ** -p["c"],
+    ),
+    "m4": Example(
+        (D,),
+        {"E": 0.08, "span": 0.919, "B": 2e5, "c": 0.57, "alpha": 1.4},
+        m4_by_bisection,
+        limit=lambda p: p["E"],
+    ),
+    "bnsl_one": Example(
+        (D,),
+        {"E": 0.3, "B": 12.0, "c0": 0.08, "c1": 0.4, "d1": 4e10, "f1": 0.3},
+        lambda x, E, B, c0, c1, d1, f1: bnsl_in_words(x, E, B, c0, (c1, d1, f1)),
+        limit=lambda p: p["E"],
+    ),
+    "bnsl_two": Example(
+        (D,),
+        {
+            "E": 0.3,
+            "B": 12.0,
+            "c0": 0.08,
+            "c1": 0.5,
+            "d1": 9e9,
+            "f1": 0.2,
+            "c2": -0.3,
+            "gap": 8.0,
+            "f2": 0.6,
+        },
+        lambda x, E, B, c0, c1, d1, f1, c2, gap, f2: bnsl_in_words(
+            x, E, B, c0, (c1, d1, f1), (c2, d1 * (1 + gap), f2)
+        ),
+        limit=lambda p: p["E"],
+    ),
+}
+
+# What a prior of each kind may give: a middle, and a spread (of the logarithm where it is positive).
+DRAWN = {
+    "irreducible": (1.0, 0.7),
+    "amplitude": (0.4, 1.0),
+    "level": (2.0, 0.7),
+    "exponent": (0.33, 0.5),
+    "scale": (1.0, 1.5),
+    "sharpness": (1.0, 0.7),
+    "rate": (5.0, 0.8),
+    "factor": (1.0, 0.7),
+    "coefficient": (0.0, 0.7),
+    "slope": (0.0, 1.0),
+    "intercept": (2.0, 1.0),
+}
+STEP = 1e-30
+
+
+@pytest.fixture(params=LAWS)
+def law(request) -> Law:
+    return find(request.param)
+
+
+@pytest.fixture
+def example(law) -> Example:
+    return LAWS[law.name]
+
+
+@pytest.fixture
+def reference(law, example) -> dict[str, float]:
+    """Geometric middle of the runs; columns that share a reference get the same one."""
+    middles = {c: float(np.exp(np.mean(np.log(x)))) for c, x in zip(law.inputs, example.inputs, strict=True)}
+    return {c: middles[SAME_REFERENCE.get(c, c)] for c in middles}
+
+
+@pytest.fixture
+def scales(law, example, reference) -> list[np.ndarray]:
+    return [np.array(x) / reference[c] for c, x in zip(law.inputs, example.inputs, strict=True)]
+
+
+def prior_draws(law, size=200, seed=7) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    draws = {}
+    for letter, kind in law.parameters.items():
+        middle, spread = DRAWN[kind.name]
+        middle = law.typical.get(letter, middle)
+        normal = spread * rng.standard_normal(size)
+        draws[letter] = middle + normal if kind.support == "real" else middle * np.exp(normal)
+    return draws
+
+
+def gradients(law, scales, parameters) -> dict[str, np.ndarray]:
+    """Derivative of the value by each parameter, by a complex step."""
+    shape = np.broadcast_shapes(*(np.shape(v) for v in (*scales, *parameters.values())))
+    return {
+        p: np.broadcast_to(np.imag(law(*scales, **parameters | {p: parameters[p] + STEP * 1j})), shape) / STEP
+        for p in parameters
+    }
+
+
+def test_every_registered_law_has_a_row():
+    own = {name for name, known in registered().items() if known.formula.__module__.startswith("bayescale.")}
+    assert own == set(LAWS)
+
+
+def test_law_equals_its_paper_in_raw_units(law, example):
+    expected = [example.paper(*run, **example.parameters) for run in zip(*example.inputs, strict=True)]
+    got = law(*(np.array(x) for x in example.inputs), **example.parameters)
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "value"), [(name, run, v) for name, e in LAWS.items() for run, v in e.published.items()]
+)
+def test_law_gives_the_published_value(name, run, value):
+    decimals = len(repr(value).partition(".")[2])
+    assert find(name)(*run, **LAWS[name].parameters) == pytest.approx(value, abs=10.0 ** -min(decimals, 14))
+
+
+def test_numbers_and_arrays_agree(law, example):
+    whole = law(*(np.array(x) for x in example.inputs), **example.parameters)
+    for i, run in enumerate(zip(*example.inputs, strict=True)):
+        np.testing.assert_allclose(law(*run, **example.parameters), whole[i], rtol=1e-14)
+
+
+def test_columns_of_whole_numbers_will_do(law, example):
+    floats = [np.array(x) for x in example.inputs]
+    whole = [x.astype(np.int64) if x.max() < 2**63 else x for x in floats]
+    np.testing.assert_allclose(
+        law(*whole, **example.parameters), law(*floats, **example.parameters), rtol=1e-14
+    )
+
+
+def test_answer_does_not_depend_on_the_reference(law, example, scales, reference):
+    raw = law(*(np.array(x) for x in example.inputs), **example.parameters)
+    there = law.apply_reference(example.parameters, reference)
+    np.testing.assert_allclose(law(*scales, **there), raw, rtol=1e-12)
+    back = law.undo_reference(there, reference)
+    assert back == pytest.approx(example.parameters, rel=1e-12)
+    moved = {c: 37.0 * v for c, v in reference.items()}
+    elsewhere = law.apply_reference(back, moved)
+    further = [x / 37.0 for x in scales]
+    np.testing.assert_allclose(law(*further, **elsewhere), raw, rtol=1e-12)
+
+
+def test_scaling_found_from_the_formula_is_the_one_declared(law):
+    assert law.declared_scaling is not None
+    assert infer_scaling(law) == law.declared_scaling
+
+
+def test_jax_agrees_in_value_and_gradient(law, scales):
+    jax = pytest.importorskip("jax")
+    draws = {p: v[:, None] for p, v in prior_draws(law, 20).items()}
+    with jax.enable_x64(True):
+        value = law(*map(jax.numpy.asarray, scales), **{p: jax.numpy.asarray(v) for p, v in draws.items()})
+        slopes = jax.grad(lambda p: law(*scales, **p).sum())(
+            {p: jax.numpy.asarray(v) for p, v in draws.items()}
+        )
+    np.testing.assert_allclose(value, law(*scales, **draws), rtol=1e-12)
+    for p, expected in gradients(law, scales, draws).items():
+        np.testing.assert_allclose(slopes[p][:, 0], expected.sum(axis=1), rtol=1e-9, atol=1e-13)
+
+
+def test_pytensor_agrees_in_value_and_gradient(law, scales):
+    pytensor = pytest.importorskip("pytensor")
+    draws = prior_draws(law, 3)
+    symbols = {p: pytensor.tensor.dscalar(p) for p in draws}
+    value = law(*scales, **symbols)
+    slopes = pytensor.grad(value.sum(), list(symbols.values()))
+    compiled = pytensor.function(list(symbols.values()), [value, *slopes], mode="FAST_COMPILE")
+    for i in range(3):
+        draw = {p: v[i] for p, v in draws.items()}
+        got, *got_slopes = compiled(*draw.values())
+        np.testing.assert_allclose(got, law(*scales, **draw), rtol=1e-12)
+        expected = [slope.sum() for slope in gradients(law, scales, draw).values()]
+        np.testing.assert_allclose(got_slopes, expected, rtol=1e-9, atol=1e-13)
+
+
+def test_named_dims_of_pytensor_agree(law, scales):
+    xtensor = pytest.importorskip("pytensor.xtensor")
+    pytensor = pytest.importorskip("pytensor")
+    draws = prior_draws(law, 3)
+    symbols = {p: xtensor.xtensor(p, dims=("draw",), shape=(3,)) for p in draws}
+    runs = [xtensor.as_xtensor(x, dims=("run",)) for x in scales]
+    value = law(*runs, **symbols).transpose("draw", "run")
+    compiled = pytensor.function(list(symbols.values()), value, mode="FAST_COMPILE")
+    expected = law(*scales, **{p: v[:, None] for p, v in draws.items()})
+    np.testing.assert_allclose(compiled(*draws.values()), expected, rtol=1e-12)
+
+
+def test_labelled_draws_meet_labelled_scales(law, scales):
+    xarray = pytest.importorskip("xarray")
+    draws = prior_draws(law, 6)
+    labelled = {p: xarray.DataArray(v.reshape(2, 3), dims=("chain", "draw")) for p, v in draws.items()}
+    names = [f"r{i}" for i in range(len(scales[0]))]
+    runs = [xarray.DataArray(x, dims="run", coords={"run": names}) for x in scales]
+    value = law(*runs, **labelled).transpose("chain", "draw", "run")
+    assert list(value["run"].values) == names
+    expected = law(*scales, **{p: v.reshape(2, 3, 1) for p, v in draws.items()})
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+
+
+def test_value_and_gradient_are_finite_on_prior_draws(law, scales):
+    draws = {p: v[:, None] for p, v in prior_draws(law).items()}
+    assert np.isfinite(law(*scales, **draws)).all()
+    for p, slope in gradients(law, scales, draws).items():
+        assert np.isfinite(slope).all(), p
+        assert np.abs(slope).max() > 0, p
+
+
+def test_complex_step_is_the_central_difference(law, scales):
+    draws = {p: v[:, None] for p, v in prior_draws(law, 40).items()}
+    value = np.abs(law(*scales, **draws))
+    for p, slope in gradients(law, scales, draws).items():
+        h = 1e-5 * np.abs(draws[p])
+        up, down = law(*scales, **draws | {p: draws[p] + h}), law(*scales, **draws | {p: draws[p] - h})
+        # Near a kink (excess parameters, repeats) the two may sit on either side of it.
+        error = np.abs((up - down) / (2 * h) - slope)
+        allowed = 1e-6 * np.abs(slope) + 1e-9 * value / h
+        assert (error <= allowed).mean() > 0.98, p
+
+
+def test_value_moves_only_the_declared_way(law, scales):
+    draws = {p: v[:, None] for p, v in prior_draws(law).items()}
+    before = law(*scales, **draws)
+    for sign, columns in ((-1, law.falls_with), (1, law.rises_with)):
+        for column in columns:
+            grown = [1.3 * x if c == column else x for c, x in zip(law.inputs, scales, strict=True)]
+            change = sign * (law(*grown, **draws) - before)
+            assert (change >= -1e-14 * before).all(), column
+            assert (change > 0).mean() > 0.2, column
+
+
+@pytest.mark.parametrize("name", [name for name, example in LAWS.items() if example.limit])
+def test_endless_scale_leaves_the_limit(name):
+    law, parameters = find(name), LAWS[name].parameters
+    endless = law(*(np.array([1e250]) for _ in law.inputs), **parameters)
+    np.testing.assert_allclose(endless, LAWS[name].limit(parameters), rtol=1e-12, atol=1e-12)
+
+
+def test_a_law_with_a_floor_has_a_limit(law, example):
+    has_floor = any(kind.name == "irreducible" for kind in law.parameters.values())
+    assert example.limit is not None or not has_floor
+
+
+def test_reference_is_in_the_bibliography(law):
+    text = (files("bayescale") / "references.bib").read_text(encoding="utf-8")
+    assert law.reference in re.findall(r"^@\w+\{(\w+),", text, flags=re.MULTILINE)
+
+
+def test_docstring_says_what_the_law_is_and_its_formula(law):
+    assert law.summary.endswith((".", ":"))
+    assert ".. math::" in law.formula.__doc__
+
+
+def test_typical_values_lie_in_the_support_of_their_kind(law):
+    for letter, value in law.typical.items():
+        assert law.parameters[letter].support == "real" or value > 0
