@@ -7,39 +7,47 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _WHERE = {
-    "Beta": "model.noise",
-    "InputError": "errors",
-    "BayescaleWarning": "errors",
-    "Laplace": "model.noise",
-    "Normal": "model.noise",
-    "Prior": "priors",
-    "RunTable": "runs.table",
-    "StudentT": "model.noise",
     "allocate": "queries.allocate",
+    "backtest": "comparison.backtest",
+    "BayescaleWarning": "errors",
+    "Beta": "model.noise",
     "between": "priors",
+    "build_model": "fitting",
     "card": "runs.catalogue",
     "compare": "comparison.compare",
     "convergence": "diagnostics.convergence",
-    "fit": "fit",
+    "curve": "queries.curves",
+    "fit": "fitting",
     "identify": "diagnostics.identification",
+    "InputError": "errors",
     "intervals": "queries.intervals",
+    "isoflop": "queries.isoflop",
+    "Laplace": "model.noise",
     "law": "laws",
     "laws": "laws",
     "list_studies": "runs.catalogue",
     "load_runs": "runs.catalogue",
-    "model": "fit",
+    "Normal": "model.noise",
     "open": "storage",
+    "pooling": "queries.pooling",
     "predict": "queries.predict",
-    "prior_predictive": "fit",
+    "predict_draws": "queries.predict",
+    "Prior": "priors",
+    "prior_predictive": "fitting",
     "read_runs": "runs.read",
+    "residuals": "queries.residuals",
+    "RunTable": "runs.table",
     "save": "storage",
+    "StudentT": "model.noise",
 }
 _RENAMED = {"open": "open_study"}
 
-__all__ = sorted(_WHERE)
+__all__ = sorted([*_WHERE, "plots"])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "plots":
+        return import_module("bayescale.plots")
     if name not in _WHERE:
         raise AttributeError(f"module 'bayescale' has no attribute {name!r}; it has: {', '.join(__all__)}")
     found = getattr(import_module(f"bayescale.{_WHERE[name]}"), _RENAMED.get(name, name))

@@ -27,7 +27,8 @@ def auto(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
         measured = f"Pareto k-hat {khat:.2f} (limit {KHAT_LIMIT}), worth {worth:,.0f} draws"
         if fast.certified:
             return replace(fast, notes={**fast.notes, "why": f"corrected Laplace certified itself: {measured}"})
-        why = f"corrected Laplace refused: {measured}"
+        other = f", {len(mode.rivals)} other mode(s) found" if mode.rivals else ""
+        why = f"corrected Laplace refused: {measured}{other}"
     else:
         why = f"{target.dim} unknowns are too many for importance weights"
     sampled = numpyro(target, settings, mode)

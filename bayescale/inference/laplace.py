@@ -27,8 +27,9 @@ def laplace(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
     Returns
     -------
     Draws
-        `certified` only if k-hat is at most 0.5 and the weights are worth at least 1,000 draws.
-        ``notes`` carry ``khat``, ``effective_draws``, ``proposals`` and ``rounds``.
+        `certified` only if k-hat is at most 0.5, the weights are worth at least 1,000 draws, and no other
+        mode is known, since weights about one mode cannot see the next. ``notes`` carry ``khat``,
+        ``effective_draws``, ``rivals`` (other modes), ``proposals`` and ``rounds``.
     """
     began = time.perf_counter()
     rng = np.random.default_rng(settings.random_seed)
@@ -60,11 +61,12 @@ def laplace(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
         notes={
             "khat": float(khat),
             "effective_draws": float(effective),
+            "rivals": len(mode.rivals),
             "proposals": size,
             "rounds": rounds,
             "seconds": time.perf_counter() - began,
         },
-        certified=bool(khat <= KHAT_LIMIT and effective >= 1000.0),
+        certified=bool(khat <= KHAT_LIMIT and effective >= 1000.0 and not mode.rivals),
     )
 
 

@@ -1,12 +1,16 @@
 """The highest point of a posterior and the curvature there."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayescale.errors import InputError
 from bayescale.inference.target import Target
 
 __all__ = ["Mode", "find_mode"]
+
+_FAR = 4.0  # posterior deviations between two tops from which samples about one do not find the other
+_NEGLIGIBLE = 6.0  # nats: a top with less than a four-hundredth of the mass moves no interval
 
 
 @dataclass(frozen=True)
@@ -21,25 +25,77 @@ class Mode:
         Inverse of the negative curvature, eigenvalues bounded from below and above.
     steepness : float
         Length of the gradient in units of posterior deviations; near zero at a true mode.
+    rivals : tuple of array of shape (dim,)
+        Other tops that were climbed to and hold a share of the posterior not to be neglected.
     """
 
     point: np.ndarray
     log_density: float
     covariance: np.ndarray
     steepness: float
+    rivals: tuple[np.ndarray, ...] = ()
 
 
 def find_mode(target: Target, n_starts: int = 4) -> Mode:
     """Climb from the best of the target's starts, then polish with Newton steps.
 
-    Several starts are climbed and the highest end kept, so that the answer does not hang on one.
+    Several starts are climbed and the highest end kept, so that the answer does not hang on one. Half of
+    them are the highest; the others lie far from those, so that a second mode is not overlooked.
+
+    Raises
+    ------
+    InputError
+        If the density is finite at none of the starts.
     """
-    heights = np.nan_to_num(np.asarray(target.log_density(target.starts)), nan=-np.inf)
-    order = np.argsort(-heights)[:n_starts]
-    ends = [_climb(target, target.starts[i]) for i in order if np.isfinite(heights[i])]
-    if not ends:
-        raise FloatingPointError("the log density is not finite at any starting point")
-    point = max(ends, key=lambda end: end[0])[1]
+    with np.errstate(all="ignore"):  # far from the mode a law may overflow
+        heights = np.nan_to_num(np.asarray(target.log_density(target.starts)), nan=-np.inf)
+        chosen = _spread_out(target.starts, heights, n_starts)
+        ends = [_climb(target, start) for start in chosen]
+        if not ends:
+            raise InputError(
+                f"the posterior has no finite density at any of {len(heights)} plausible points: the law's "
+                "formula may fail on numbers (a division by zero, the log of a negative one), or the priors "
+                "rule the runs out. See what they expect with bayescale.prior_predictive(runs, law)."
+            )
+        ends.sort(key=lambda end: -end[0])
+        best = _polish(target, ends[0][1])
+        return replace(best, rivals=_rivals(target, best, ends[1:]))
+
+
+def _spread_out(starts: np.ndarray, heights: np.ndarray, count: int) -> np.ndarray:
+    """The highest starts, and of the higher half of the rest those farthest from the ones taken."""
+    order = np.argsort(-heights)
+    order = order[np.isfinite(heights[order])]
+    taken, others = list(order[: count - count // 2]), list(order[count - count // 2 : 1 + len(order) // 2])
+    scaled = starts / np.maximum(np.std(starts, axis=0), 1e-9)
+    while others and len(taken) < count:
+        gaps = [min(float(np.sum((scaled[i] - scaled[j]) ** 2)) for j in taken) for i in others]
+        taken.append(others.pop(int(np.argmax(gaps))))
+    return starts[taken]
+
+
+def _rivals(target: Target, best: Mode, ends: list[tuple[float, np.ndarray]]) -> tuple[np.ndarray, ...]:
+    """Tops apart from the best, by ends nearly as high that lie far from it."""
+    rivals: list[Mode] = []
+    for height, point in ends:
+        if best.log_density - height < _NEGLIGIBLE and _apart(best, point):
+            top = _polish(target, point)
+            if _apart(best, top.point) and all(_apart(rival, top.point) for rival in rivals):
+                rivals.append(top)
+    return tuple(r.point for r in rivals if _log_mass(best) - _log_mass(r) < _NEGLIGIBLE)
+
+
+def _apart(mode: Mode, point: np.ndarray) -> bool:
+    away = point - mode.point
+    return bool(away @ np.linalg.solve(mode.covariance, away) > _FAR**2)
+
+
+def _log_mass(mode: Mode) -> float:
+    return mode.log_density + 0.5 * float(np.linalg.slogdet(mode.covariance)[1])
+
+
+def _polish(target: Target, point: np.ndarray) -> Mode:
+    """Newton steps from near the top to it."""
     for _ in range(20):
         height, slope = target.gradient(point)
         covariance = _inverse(_curvature(target, point))
@@ -58,28 +114,23 @@ def _climb(target: Target, start: np.ndarray) -> tuple[float, np.ndarray]:
     from scipy.optimize import minimize
 
     def downhill(q: np.ndarray) -> tuple[float, np.ndarray]:
-        with np.errstate(all="ignore"):
-            height, slope = target.gradient(q)
+        height, slope = target.gradient(q)
         if not np.isfinite(height) or not np.isfinite(slope).all():
             return 1e12, np.zeros_like(q)
         return -height, -slope
 
-    with np.errstate(all="ignore"):
-        found = minimize(downhill, start, jac=True, method="BFGS", options={"maxiter": 300, "gtol": 1e-2})
+    found = minimize(downhill, start, jac=True, method="BFGS", options={"maxiter": 300, "gtol": 1e-2})
     return -float(found.fun), found.x
 
 
-def _line_search(
-    target: Target, point: np.ndarray, height: float, step: np.ndarray
-) -> np.ndarray | None:
+def _line_search(target: Target, point: np.ndarray, height: float, step: np.ndarray) -> np.ndarray | None:
     """A point higher than `point` along the Newton step, or None."""
     length = min(1.0, 3.0 / max(float(np.abs(step).max()), 1e-300))
-    with np.errstate(all="ignore"):
-        for _ in range(25):
-            there = float(target.log_density(point + length * step))
-            if np.isfinite(there) and there > height:
-                return point + length * step
-            length /= 2
+    for _ in range(25):
+        there = float(target.log_density(point + length * step))
+        if np.isfinite(there) and there > height:
+            return point + length * step
+        length /= 2
     return None
 
 

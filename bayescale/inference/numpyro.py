@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from bayescale.inference.compiled import compiled_before
 from bayescale.inference.mode import Mode, find_mode
 from bayescale.inference.progress import progress
 from bayescale.inference.target import Draws, Settings, Target
@@ -26,7 +27,7 @@ def numpyro(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
 
     began = time.perf_counter()
     mode = mode or find_mode(target)
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), compiled_before():
         points, extra, partial = _run(target, settings, mode)
     if points.shape[1] == 0:
         raise KeyboardInterrupt("interrupted before the first draw was kept")
@@ -62,8 +63,12 @@ def _run(target: Target, settings: Settings, mode: Mode) -> tuple[np.ndarray, di
     kernel = NUTS(potential_fn=potential, target_accept_prob=settings.target_accept)
     rng = np.random.default_rng(settings.random_seed)
     starts = _starts(potential, rng, settings.chains, target.dim)
+    for chain, rival in zip(range(settings.chains - 1, 0, -1), mode.rivals, strict=False):
+        starts[chain] = np.linalg.solve(root, rival - mode.point)  # chains that do not meet will show it
     keys = jax.random.split(jax.random.PRNGKey(settings.random_seed), settings.chains)
-    state = kernel.init(keys, settings.tune, jnp.asarray(starts), (), {})
+    # Under jit: taken step by step, the start alone compiles for longer than the whole chain.
+    begin = jax.jit(lambda keys, starts: kernel.init(keys, settings.tune, starts, (), {}))
+    state = begin(keys, jnp.asarray(starts))
 
     @jax.jit
     def steps(state: Any) -> tuple[Any, dict[str, Any]]:

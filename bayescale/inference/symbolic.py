@@ -59,10 +59,10 @@ def nutpie(target: Target, settings: Settings, mode: Mode | None = None) -> Draw
 
 def pymc(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
     """Posterior by PyMC's own NUTS: slow, and the reference that the others are held to."""
-    import pymc as pm
-
     began = time.perf_counter()
     model = target.symbolic()
+    import pymc as pm
+
     with model:
         tree = pm.sample(
             draws=settings.draws,

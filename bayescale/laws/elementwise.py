@@ -24,6 +24,7 @@ __all__ = [
     "sigmoid",
     "softplus",
     "sqrt",
+    "stack",
     "where",
 ]
 
@@ -126,3 +127,8 @@ def lgamma(x: Array) -> Array:
     if library.__name__ == "jax.numpy":
         return sys.modules["jax"].scipy.special.gammaln(x)
     return library.gammaln(x)
+
+
+def stack(values: list[Array]) -> Array:
+    """Arrays of one shape laid side by side along a new last axis."""
+    return _library(*values).stack(values, axis=-1)

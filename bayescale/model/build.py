@@ -1,5 +1,6 @@
 """The readable model: a specification written in PyMC, with named dims."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,8 +31,7 @@ def build(spec: Spec) -> "pm.Model":
     pymc.Model
         Ready for any PyMC sampler; nothing in it depends on which one will run.
     """
-    import pymc as pm
-
+    pm = _pymc()
     s = spec.structure
     coords = {"run": list(spec.run_ids)} | {f: list(s.labels[f]) for f in s.factors}
     with pm.Model(coords=coords) as model:
@@ -43,6 +43,14 @@ def build(spec: Spec) -> "pm.Model":
         noise = {k: blocks[k] for k in s.noise_names}
         s.noise.observe(s.law(*scaled, **rows), spec.value, spec.error, **noise)
     return model
+
+
+def _pymc() -> Any:
+    """PyMC; that it imports names which PyTensor has moved is no news to the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import pymc
+    return pymc
 
 
 def _variable(structure: Structure, block: Block, so_far: dict[str, Any]) -> Any:

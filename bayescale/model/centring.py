@@ -1,49 +1,56 @@
 r"""Coordinates for groups that adapt to how much each group's runs say (conditional Laplace).
 
-With H the information of a group's runs about its own parameters (link scale), m where those runs alone
-put them, :math:`\mu` the population value and :math:`\tau` the spread, the group's effects in units of
+With H the information of a group's runs about its parameters (link scale), m where those runs alone put
+them, :math:`\mu` the population values and D the diagonal of the spreads, the group's effects in units of
 the spread are
 
-.. math:: r = L^{-T}\,(L^{-1} \tau H (m - \mu) + z), \qquad L L^T = \tau H \tau + I
+.. math:: r = L^{-T}\,(L^{-1} D H (m - \mu) + z), \qquad L L^T = D H D + I
 
 with z the coordinate that is sampled, close to standard normal. Where H is small this is non-centred,
-where it is large it is centred, in each direction by itself. It is only a change of coordinates: a poor H
-costs speed, never correctness.
+where it is large it is centred, in each direction by itself. The width of the population values depends on
+the spreads in the same way; with one factor they too are sampled in units of their conditional width,
+with precision :math:`\sum_g (H_g^{-1} + D^2)^{-1}` plus that of the prior. It is only a change of
+coordinates: a poor H costs speed, never correctness.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
 from bayescale.inference.mode import find_mode
 from bayescale.inference.target import Target
-from bayescale.laws.elementwise import Array, log, sqrt
+from bayescale.laws.elementwise import Array, log, stack
 from bayescale.model.density import Density, with_middle
 from bayescale.model.spec import Spec, without_pooling
 from bayescale.model.start import starting_points
-from bayescale.priors import link
+from bayescale.model.structure import Structure
+from bayescale.priors import link, unlink
 
 __all__ = ["Adapted", "Frame", "adapt"]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What the runs of each group of one factor say by themselves.
+    """What the runs of each group of one factor say by themselves, and what the priors say of all.
 
     Attributes
     ----------
-    letters : tuple of str
-        Parameters that vary over the factor.
+    pooled : tuple of int
+        Which of the law's parameters vary over the factor, by position.
     information : array of shape (group, letter, letter)
+        Over all parameters of the law, on the link scale.
     middle : array of shape (group, letter)
-        On the link scale.
+    prior_mean, prior_precision : array of shape (letter,)
+        Of the population values.
     """
 
-    letters: tuple[str, ...]
+    pooled: tuple[int, ...]
     information: np.ndarray
     middle: np.ndarray
+    prior_mean: np.ndarray
+    prior_precision: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,17 +63,20 @@ class Adapted:
         Without centring of its own.
     frames : mapping of str to Frame
         By factor.
+    population : bool
+        Whether the population values are adapted too.
     """
 
     density: Density
     frames: Mapping[str, Frame]
+    population: bool
 
     @property
     def names(self) -> tuple[str, ...]:
         """A name for each coordinate."""
         return self.density.names
 
-    @cached_property
+    @property
     def dim(self) -> int:
         """Number of coordinates."""
         return self.density.dim
@@ -77,8 +87,8 @@ class Adapted:
 
     def __call__(self, p: Array) -> Array:
         """Log posterior density, up to a constant."""
-        blocks, log_jacobian = self._carry(p)
-        return self.density.of_blocks(p, blocks) + log_jacobian
+        blocks, moved, log_jacobian = self._carry(p)
+        return self.density.of_blocks(p, blocks, moved) + log_jacobian
 
     def gradient(self, p: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and gradient at one point, by a complex step along each coordinate."""
@@ -87,80 +97,147 @@ class Adapted:
         stepped = self(p + 1e-30j * np.eye(p.size))
         return height, stepped.imag / 1e-30
 
-    def _carry(self, p: Array) -> tuple[dict[str, Array], Array]:
+    def _carry(self, p: Array) -> tuple[dict[str, Array], dict[str, Array], Array]:
+        """Unknowns, the population's unconstrained coordinates where moved, and the log Jacobian."""
         s = self.density.spec.structure
-        blocks = self.density.blocks(p)
-        total = 0.0
+        letters = list(s.law.parameters)
+        blocks, moved, total = self.density.blocks(p), {}, 0.0
         for factor, frame in self.frames.items():
-            names = [f"{k}_offset_{factor}" for k in frame.letters]
-            spread = [blocks[f"{k}_sd_{factor}"][..., None] for k in frame.letters]
-            away = [
-                frame.middle[:, i] - link(s.law.parameters[k], blocks[s.population(k)])[..., None]
-                for i, k in enumerate(frame.letters)
-            ]
-            offsets, log_jacobian = _offsets(frame.information, spread, away, [blocks[n] for n in names])
-            blocks.update(zip(names, offsets, strict=True))
-            total = total + log_jacobian
-        return blocks, total
+            names = [f"{letters[i]}_offset_{factor}" for i in frame.pooled]
+            spread = stack([blocks[f"{letters[i]}_sd_{factor}"] for i in frame.pooled])[..., None, :]
+            root = _cholesky(_within(frame, spread))
+            if self.population:
+                z = stack([p[..., self.density.slices[s.population(k)][1]] for k in letters])
+                mu, log_width = _population(frame, spread, root, z)
+                moved = {s.population(k): mu[..., i] for i, k in enumerate(letters)}
+                blocks |= {name: unlink(s.law.parameters[k], moved[name]) for k, name in zip(letters, moved, strict=True)}
+                total = total - log_width
+            here = stack([link(s.law.parameters[k], blocks[s.population(k)]) for k in letters])
+            away = frame.middle - here[..., None, :]
+            right = spread * (frame.information[:, frame.pooled] * away[..., None, :]).sum(-1)
+            half = _solve_lower(root, right) + stack([blocks[n] for n in names])
+            offsets = _solve_upper(root, half)
+            blocks.update({name: offsets[..., i] for i, name in enumerate(names)})
+            total = total - _log_diagonal(root).sum(-1)
+        return blocks, moved, total
 
 
-def _offsets(
-    information: np.ndarray, spread: list[Array], away: list[Array], z: list[Array]
-) -> tuple[list[Array], Array]:
-    """Offsets from coordinates, with the log Jacobian; the few parameters are looped over by hand.
+def _within(frame: Frame, spread: Array) -> Array:
+    """D H D + I over the pooled parameters: dims (..., group, letter, letter)."""
+    pooled = list(frame.pooled)
+    inside = frame.information[:, pooled][:, :, pooled]
+    return spread[..., :, None] * spread[..., None, :] * inside + np.eye(len(pooled))
 
-    Written out so that it serves every array kind, complex numbers included.
-    """
-    k = len(spread)
-    lower: list[list[Array]] = [[None] * k for _ in range(k)]
-    half: list[Array] = []
-    log_jacobian = 0.0
-    for i in range(k):
-        for j in range(i + 1):
-            entry = spread[i] * spread[j] * information[:, i, j] + (1.0 if i == j else 0.0)
-            for m in range(j):
-                entry = entry - lower[i][m] * lower[j][m]
-            lower[i][j] = sqrt(entry) if i == j else entry / lower[j][j]
-        right = spread[i] * sum(information[:, i, j] * away[j] for j in range(k))
-        for m in range(i):
-            right = right - lower[i][m] * half[m]
-        half.append(right / lower[i][i])
-        log_jacobian = log_jacobian - log(lower[i][i]).sum(-1)
-    offsets: list[Array] = [None] * k
-    for i in reversed(range(k)):
-        value = half[i] + z[i]
-        for m in range(i + 1, k):
-            value = value - lower[m][i] * offsets[m]
-        offsets[i] = value / lower[i][i]
-    return offsets, log_jacobian
+
+def _population(frame: Frame, spread: Array, root: Array, z: Array) -> tuple[Array, Array]:
+    """Population values on the link scale from standard coordinates, and the log of their width."""
+    reach = spread[..., None] * frame.information[:, frame.pooled]  # (..., group, pooled, letter)
+    columns = _solve_lower(root, _swap(reach))  # (..., group, letter, pooled)
+    known = frame.information - (columns[..., :, None, :] * columns[..., None, :, :]).sum(-1)
+    precision = known.sum(-3) + np.diag(frame.prior_precision)
+    pull = (known * frame.middle[:, None, :]).sum(-1).sum(-2) + frame.prior_precision * frame.prior_mean
+    width = _cholesky(precision)
+    return _solve_upper(width, _solve_lower(width, pull) + z), _log_diagonal(width)
+
+
+# Linear algebra of small matrices along the last axes. JAX has its own, which compiles sooner; for NumPy it
+# is written out in plain arithmetic, since a complex step must pass through it.
+
+
+def _swap(matrix: Array) -> Array:
+    return matrix.swapaxes(-1, -2)
+
+
+def _in_jax(value: Array) -> bool:
+    return type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
+
+
+def _cholesky(matrix: Array) -> Array:
+    if _in_jax(matrix):
+        return sys.modules["jax.numpy"].linalg.cholesky(matrix)
+    columns = []
+    for j in range(matrix.shape[-1]):
+        below = (np.arange(matrix.shape[-1]) >= j).astype(float)
+        columns.append(below * matrix[..., j] / np.sqrt(matrix[..., j, j])[..., None])
+        matrix = matrix - columns[-1][..., :, None] * columns[-1][..., None, :]
+    return stack(columns)
+
+
+def _log_diagonal(lower: Array) -> Array:
+    return log(lower.diagonal(0, -2, -1)).sum(-1)
+
+
+def _solve_lower(lower: Array, right: Array) -> Array:
+    """Solution along the last axis of `right`, which may carry one axis more than the factor's rows."""
+    many = right.ndim == lower.ndim
+    if _in_jax(lower):
+        solve = sys.modules["jax"].scipy.linalg.solve_triangular
+        return _swap(solve(lower, _swap(right), lower=True)) if many else solve(lower, right[..., None], lower=True)[..., 0]
+    found: list[Array] = []
+    for j in range(lower.shape[-1]):
+        column = lower[..., None, :, j] if many else lower[..., j]
+        found.append(right[..., j] / column[..., j])
+        right = right - found[-1][..., None] * column
+    return stack(found)
+
+
+def _solve_upper(lower: Array, right: Array) -> Array:
+    """Solution with the transposed factor."""
+    if _in_jax(lower):
+        return sys.modules["jax"].scipy.linalg.solve_triangular(lower, right[..., None], lower=True, trans=1)[..., 0]
+    found: list[Array] = [None] * lower.shape[-1]
+    for j in reversed(range(lower.shape[-1])):
+        value = right[..., j]
+        for m in range(j + 1, lower.shape[-1]):
+            value = value - lower[..., m, j] * found[m]
+        found[j] = value / lower[..., j, j]
+    return stack(found)
 
 
 def adapt(density: Density) -> Adapted | Density:
     """Adapted coordinates for a pooled specification; the density itself where nothing is pooled."""
     spec = density.spec
-    if not spec.structure.pool:
+    s = spec.structure
+    if not s.pool:
         return density
+    plain = all(_on_link_scale(s, k) for k in s.law.parameters)
+    population = plain and len(s.factors) == 1
     bare = with_middle(Density(without_pooling(spec)))
-    frames = {factor: _frame(spec, bare, factor) for factor in spec.structure.factors}
-    return Adapted(density, frames)
+    everyone = find_mode(_target(bare)).point
+    frames = {factor: _frame(spec, bare, factor, everyone) for factor in s.factors}
+    return Adapted(replace(density, middle=None) if population else density, frames, population)
 
 
-def _frame(spec: Spec, bare: Density, factor: str) -> Frame:
+def _on_link_scale(s: Structure, letter: str) -> bool:
+    """Whether the prior's own coordinate is the link scale of the parameter."""
+    prior = s.priors[letter]
+    return prior.support == s.law.parameters[letter].support and prior.distribution != "TruncatedNormal"
+
+
+def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Frame:
     """Fit each group's runs alone, under the population's priors, and keep mode and information."""
     s = spec.structure
-    letters = tuple(k for k in s.law.parameters if factor in s.pool.get(k, ()))
-    everyone = find_mode(_target(bare)).point
+    letters = list(s.law.parameters)
     found = [
-        _alone(spec, bare, letters, np.flatnonzero(spec.index[factor] == g), everyone)
+        _alone(spec, bare, np.flatnonzero(spec.index[factor] == g), everyone)
         for g in range(len(s.labels[factor]))
     ]
-    return Frame(letters, np.stack([f[0] for f in found]), np.stack([f[1] for f in found]))
+    free = [
+        link(s.law.parameters[k], s.priors[k].sample(np.random.default_rng(0), 4000)) for k in letters
+    ]
+    return Frame(
+        pooled=tuple(i for i, k in enumerate(letters) if factor in s.pool.get(k, ())),
+        information=np.stack([f[0] for f in found]),
+        middle=np.stack([f[1] for f in found]),
+        prior_mean=np.array([np.mean(x) for x in free]),
+        prior_precision=np.array([1 / np.var(x) for x in free]),
+    )
 
 
 def _alone(
-    spec: Spec, bare: Density, letters: tuple[str, ...], rows: np.ndarray, start: np.ndarray
+    spec: Spec, bare: Density, rows: np.ndarray, start: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Information and middle of one group's runs about `letters`, on the link scale."""
+    """Information and middle of one group's runs about the law's parameters, on the link scale."""
     own = replace(
         bare.spec,
         inputs={k: v[rows] for k, v in spec.inputs.items()},
@@ -170,10 +247,10 @@ def _alone(
     )
     density = replace(bare, spec=own)
     blocks = density.blocks(find_mode(_target(density, start[None])).point)
-    kinds = spec.structure.law.parameters
-    middle = np.array([float(link(kinds[k], blocks[own.structure.population(k)])) for k in letters])
+    kinds, s = spec.structure.law.parameters, own.structure
+    middle = np.array([float(link(kind, blocks[s.population(k)])) for k, kind in kinds.items()])
     slopes, weight = density.information_rows(blocks)
-    along = np.stack([slopes[k] for k in letters])
+    along = np.stack([slopes[k] for k in kinds])
     return (along * weight) @ along.T, middle
 
 

@@ -101,23 +101,24 @@ class Density:
             parts.append(value)
         return np.concatenate(parts, axis=-1)
 
-    def log_prior(self, q: Array, blocks: Mapping[str, Array]) -> Array:
-        """Log prior density of the coordinates, Jacobians included."""
-        return sum(self.log_prior_parts(q, blocks).values())
+    def log_prior(
+        self, q: Array, blocks: Mapping[str, Array], moved: Mapping[str, Array] | None = None
+    ) -> Array:
+        """Log prior density of the coordinates, Jacobians included.
 
-    def log_prior_parts(self, q: Array, blocks: Mapping[str, Array]) -> dict[str, Array]:
-        """Log prior by block, Jacobians included."""
-        found = {}
+        `moved` holds unconstrained coordinates, by block, that are not those in `q`.
+        """
+        found = 0.0
         for name, (block, at) in self.slices.items():
             if block.prior is not None:
-                x = q[..., at]
+                x = (moved or {}).get(name, q[..., at])
                 on_middle = self.middle is not None and block is self._floor[0]
                 jacobian = x if on_middle else block.prior.log_jacobian(x)
-                found[name] = block.prior.log_density(blocks[name]) + jacobian
+                found = found + block.prior.log_density(blocks[name]) + jacobian
             else:
                 log_sd = self._log_spread(block, blocks)
                 z = blocks[name] * exp(-log_sd)
-                found[name] = (-0.5 * z**2 - log_sd - 0.5 * math.log(2 * math.pi)).sum(-1)
+                found = found + (-0.5 * z**2 - log_sd - 0.5 * math.log(2 * math.pi)).sum(-1)
         return found
 
     def _log_spread(self, block: Block, blocks: Mapping[str, Array]) -> Array:
@@ -137,10 +138,12 @@ class Density:
         """Log posterior density, up to a constant; leading axes of `q` are kept."""
         return self.of_blocks(q, self.blocks(q))
 
-    def of_blocks(self, q: Array, blocks: Mapping[str, Array]) -> Array:
-        """Log posterior density where the unknowns are worked out already."""
+    def of_blocks(
+        self, q: Array, blocks: Mapping[str, Array], moved: Mapping[str, Array] | None = None
+    ) -> Array:
+        """Log posterior density where the unknowns are worked out already; `moved` as in `log_prior`."""
         if not self.middle:
-            return self.log_prior(q, blocks) + self.log_likelihood(blocks).sum(-1)
+            return self.log_prior(q, blocks, moved) + self.log_likelihood(blocks).sum(-1)
         name = self._floor[0].name
         allowed = blocks[name] > 0
         safe = dict(blocks) | {name: where(allowed, blocks[name], 1.0)}

@@ -26,6 +26,11 @@ class Noise(Protocol):
         """Scale on which the scatter is stated."""
         ...
 
+    @property
+    def additive(self) -> bool:
+        """Whether the scatter, on that scale, is the same wherever the mean lies."""
+        ...
+
     def priors(self, outcome: Outcome) -> dict[str, Prior]:
         """What the part learns, with default priors."""
         ...
@@ -77,6 +82,7 @@ class Normal:
     """Normal scatter of the log value (or of its logit, or of the value itself)."""
 
     on: On = "log"
+    additive = True
 
     def priors(self, outcome: Outcome) -> dict[str, Prior]:
         """``sigma``: standard deviation on the scale `on`."""
@@ -115,6 +121,7 @@ class StudentT:
 
     on: On = "log"
     nu: float | None = None
+    additive = True
 
     def priors(self, outcome: Outcome) -> dict[str, Prior]:
         """``sigma``: scale; ``nu``: degrees of freedom, unless fixed."""
@@ -160,6 +167,7 @@ class Laplace:
     """Laplace scatter: the median-like fit that the field's Huber loss with small delta approaches."""
 
     on: On = "log"
+    additive = True
 
     def priors(self, outcome: Outcome) -> dict[str, Prior]:
         """``sigma``: mean absolute deviation on the scale `on`."""
@@ -193,6 +201,7 @@ class Beta:
     """Beta scatter of a score between 0 and 1 about the law's value; known errors are not used."""
 
     on: On = "value"
+    additive = False
 
     def priors(self, outcome: Outcome) -> dict[str, Prior]:
         """``precision``: as many as that many coin tosses would scatter."""

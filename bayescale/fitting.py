@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
-__all__ = ["fit", "model", "prior_predictive"]
+__all__ = ["build_model", "fit", "prior_predictive"]
 
 _ARGUMENTS = (
     "law pool noise priors discrepancy engine draws tune chains random_seed target_accept progressbar".split()
@@ -117,7 +117,7 @@ def fit(
     return _study(density, blocks, drawn, table, engine, settings)
 
 
-def model(
+def build_model(
     runs: Any,
     law: str | Law = "chinchilla",
     *,

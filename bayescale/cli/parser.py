@@ -1,0 +1,323 @@
+"""What may be typed: verbs, their arguments, and an example of each."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from bayescale.cli.words import number, pair, pooled, prior, whole
+
+__all__ = ["parse", "parser"]
+
+_EXAMPLES = """examples:
+  bayescale demo                                         the main job on shipped real runs
+  bayescale runs list                                    studies that come with the package
+  bayescale fit mine.csv --law chinchilla -o study.nc    a posterior from a table of your own
+  bayescale intervals study.nc                           what was learnt
+  bayescale allocate study.nc --flops 1e24               how to spend a budget
+
+status: 0 success, 1 a fault (one message on standard error), 2 wrong usage.
+With --json a command prints one JSON value on standard output, and nothing else there."""
+
+
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    """What was typed; words that no option takes are refused with the usage of their own command."""
+    given, left = parser().parse_known_args(words)
+    if left:
+        given.leaf.error(f"unrecognized arguments: {' '.join(left)}")
+    return given
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of ``bayescale``; a leaf sets ``verb``, the module and function that do the work."""
+    top = argparse.ArgumentParser(
+        prog="bayescale",
+        description="Hierarchical Bayesian models of neural scaling laws.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action=_Version, help="print the version and stop")
+    verbs = top.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    _demo(verbs)
+    _runs(verbs)
+    _laws(verbs)
+    _fit(verbs)
+    _backtest(verbs)
+    _questions(verbs)
+    return top
+
+
+class _Version(argparse.Action):
+    """Print the version, which takes a while to find out and so is not looked up before."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, nargs=0, **kwargs)
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"bayescale {version('bayescale')}")
+        parser.exit()
+
+
+def _verb(verbs: Any, name: str, work: tuple[str, str], what: str, examples: str, **more: Any) -> Any:
+    """A command with its one-line description, examples below, and ``--json``."""
+    found = verbs.add_parser(
+        name,
+        help=what,
+        description=what[0].upper() + what[1:] + ".",
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        **more,
+    )
+    found.set_defaults(verb=work, leaf=found)
+    if name != "demo":
+        found.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return found
+
+
+def _demo(verbs: Any) -> None:
+    verb = _verb(verbs, "demo", ("fits", "demo"), "the main job on shipped real runs", "bayescale demo")
+    verb.add_argument("--folder", default="bayescale-demo", help="where to write (default: %(default)s)")
+    verb.add_argument("--seed", type=whole, default=0, help="of every random step (default: %(default)s)")
+
+
+def _runs(verbs: Any) -> None:
+    runs = verbs.add_parser(
+        "runs", help="published studies and tables of your own", description="Tables of training runs."
+    )
+    inner = runs.add_subparsers(title="commands", metavar="COMMAND", dest="command", required=True)
+    _verb(inner, "list", ("catalogue", "list_studies"), "the studies of the catalogue", "bayescale runs list")
+    verb = _verb(
+        inner,
+        "show",
+        ("catalogue", "show_study"),
+        "the card of a study and its first rows",
+        "bayescale runs show datablations --rows 10",
+    )
+    verb.add_argument("study", metavar="STUDY", help="a name from 'bayescale runs list'")
+    verb.add_argument("--rows", type=whole, default=5, help="rows to show (default: %(default)s)")
+    verb = _verb(
+        inner,
+        "check",
+        ("catalogue", "check"),
+        "what is wrong with a table or may mislead; status 1 if it cannot be used",
+        "bayescale runs check mine.csv --law chinchilla\n"
+        "bayescale runs check mine.csv --rename loss=value --rename params=n_params",
+    )
+    _tables(verb)
+    verb.add_argument("--law", help="also check what this law needs")
+    _pool(verb)
+
+
+def _laws(verbs: Any) -> None:
+    _verb(
+        verbs, "laws", ("catalogue", "list_laws"), "laws, with what each reads and learns", "bayescale laws"
+    )
+
+
+def _fit(verbs: Any) -> None:
+    verb = _verb(
+        verbs,
+        "fit",
+        ("fits", "fit"),
+        "the posterior of a law given runs",
+        "bayescale fit mine.csv -o study.nc\n"
+        "bayescale fit gadre-overtraining --pool alpha=family --pool E=family --seed 0 -o study.nc\n"
+        "bayescale fit mine.csv --rename loss=value --where 'n_params >= 1e8' --prior alpha=0.1..0.6",
+    )
+    _tables(verb)
+    _options(verb)
+    verb.add_argument("-o", "--output", metavar="STUDY.nc", help="where to save the study (.nc or .zarr)")
+    _prob(verb)
+
+
+def _backtest(verbs: Any) -> None:
+    verb = _verb(
+        verbs,
+        "backtest",
+        ("fits", "backtest"),
+        "fit the runs that meet a condition and score predictions of the others",
+        "bayescale backtest chinchilla-figure4 --train 'flops <= 1e21'\n"
+        "bayescale backtest mine.csv --law kaplan --train 'n_params <= 1e9' --json",
+    )
+    _tables(verb)
+    _options(verb)
+    verb.add_argument(
+        "--train", metavar="CONDITION", default="flops <= 1e20", help="runs to fit (default: '%(default)s')"
+    )
+    _prob(verb)
+
+
+def _questions(verbs: Any) -> None:
+    """The verbs that ask a saved study."""
+    verb = _verb(
+        verbs,
+        "show",
+        ("questions", "describe"),
+        "what a study is, whether its draws are sound, and what was learnt",
+        "bayescale show study.nc",
+        aliases=["summary"],
+    )
+    _study(verb)
+    _prob(verb)
+    verb = _verb(
+        verbs,
+        "intervals",
+        ("questions", "intervals"),
+        "intervals of every parameter and of what follows from them",
+        "bayescale intervals study.nc --prob 0.5",
+    )
+    _study(verb)
+    _prob(verb)
+    verb = _verb(
+        verbs,
+        "predict",
+        ("questions", "predict"),
+        "values expected at new scales",
+        "bayescale predict study.nc scales.csv\n"
+        "bayescale predict study.nc scales.csv --kind curve --prob 0.5 --json\n"
+        "(scales.csv has the columns that the law reads, such as n_params and n_tokens, and the groups)",
+    )
+    _study(verb)
+    verb.add_argument("scales", metavar="SCALES.csv", help="one row for each scale, in raw units")
+    verb.add_argument(
+        "--kind",
+        choices=("run", "curve"),
+        default="run",
+        help="one more run with its scatter, or the law itself (default: %(default)s)",
+    )
+    verb.add_argument(
+        "--seed", type=whole, default=0, help="of scatter and new groups (default: %(default)s)"
+    )
+    _prob(verb)
+    verb = _verb(
+        verbs,
+        "allocate",
+        ("questions", "allocate"),
+        "the best size and data for budgets of compute",
+        "bayescale allocate study.nc --flops 1e24\n"
+        "bayescale allocate study.nc --flops 1e22 1e24 --group family=llama --within 0.005 --json",
+    )
+    _study(verb)
+    verb.add_argument(
+        "--flops",
+        metavar="C",
+        nargs="+",
+        action="extend",
+        type=budget,
+        required=True,
+        help="budgets, C = 6ND",
+    )
+    verb.add_argument(
+        "--group", metavar="COLUMN=NAME", action="append", type=pair, default=[], help="group to decide for"
+    )
+    verb.add_argument(
+        "--given",
+        metavar="COLUMN=NUMBER",
+        action="append",
+        type=pair,
+        default=[],
+        help="value of another input of the law",
+    )
+    verb.add_argument(
+        "--within", type=number, default=0.01, help="share above the best that is near enough (default: 0.01)"
+    )
+    verb.add_argument("--seed", type=whole, default=0, help="of new groups (default: %(default)s)")
+    _prob(verb)
+    verb = _verb(
+        verbs,
+        "compare",
+        ("questions", "compare"),
+        "studies of the same runs, ranked by leave-one-out log density",
+        "bayescale compare chinchilla.nc kaplan.nc",
+    )
+    verb.add_argument("studies", metavar="STUDY.nc", nargs="+", help="two or more saved studies")
+    verb = _verb(
+        verbs,
+        "identify",
+        ("questions", "identify"),
+        "which parameters the runs determine and which their priors lead",
+        "bayescale identify study.nc",
+    )
+    _study(verb)
+
+
+def budget(text: str) -> float:
+    """A number of operations; a file's name here most likely stands in the wrong place."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number such as 1e24 (the study comes before: allocate study.nc --flops 1e24)"
+        ) from None
+
+
+def _study(verb: Any) -> None:
+    verb.add_argument("study", metavar="STUDY.nc", help="a study saved by 'bayescale fit' or bayescale.save")
+
+
+def _prob(verb: Any) -> None:
+    verb.add_argument("--prob", type=number, default=0.9, help="mass of the intervals (default: %(default)s)")
+
+
+def _pool(verb: Any) -> None:
+    verb.add_argument(
+        "--pool",
+        metavar="LETTER=COLUMN",
+        action="append",
+        type=pooled,
+        default=[],
+        help="a parameter that varies over the groups of a column; a/b nests b in a, a,b crosses them; "
+        "a column alone pools every parameter; repeat for more",
+    )
+
+
+def _tables(verb: Any) -> None:
+    """Where runs come from."""
+    verb.add_argument(
+        "sources", metavar="FILE_OR_STUDY", nargs="+", help="a table of runs, or a study of the catalogue"
+    )
+    verb.add_argument(
+        "--rename",
+        metavar="THEIRS=OURS",
+        action="append",
+        type=pair,
+        default=[],
+        help="a column of a file and our name for it; repeat for more",
+    )
+    verb.add_argument("--where", metavar="CONDITION", help="rows to keep, such as 'n_params >= 1e8'")
+    verb.add_argument(
+        "--exclude-flag",
+        metavar="FLAG",
+        action="append",
+        default=[],
+        help="leave out rows of a study that carry a flag; repeat for more",
+    )
+    verb.add_argument("--all-rows", action="store_true", help="all rows of a study, not its card's selection")
+    verb.add_argument(
+        "--metric", help="what a file's values measure, if it does not say (default: loss_nats)"
+    )
+
+
+def _options(verb: Any) -> None:
+    """How a fit is made."""
+    verb.add_argument(
+        "--law", default="chinchilla", help="a name from 'bayescale laws' (default: %(default)s)"
+    )
+    _pool(verb)
+    verb.add_argument("--noise", help="student_t, normal, laplace, logit_normal or beta")
+    verb.add_argument(
+        "--prior",
+        metavar="NAME=LOW..HIGH",
+        action="append",
+        type=prior,
+        default=[],
+        help="bounds that hold 90 %% of a prior's mass, at the reference scales; repeat for more",
+    )
+    verb.add_argument("--engine", default="auto", help="auto, laplace, numpyro, nutpie or pymc")
+    verb.add_argument("--draws", type=number, default=1000, help="kept from each chain (default: 1000)")
+    verb.add_argument("--tune", type=number, default=1000, help="warm-up of each chain (default: 1000)")
+    verb.add_argument("--chains", type=number, default=4, help="(default: 4)")
+    verb.add_argument("--seed", type=whole, help="of the fit; drawn and saved with the study if not given")
