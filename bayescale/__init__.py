@@ -4,13 +4,14 @@ Everything public is found here and loaded when first used, so that importing th
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 _WHERE = {
     "allocate": "queries.allocate",
     "backtest": "comparison.backtest",
     "BayescaleWarning": "errors",
     "Beta": "model.noise",
+    "beside_published": "queries.estimates",
     "between": "priors",
     "build_model": "fitting",
     "card": "runs.catalogue",
@@ -24,7 +25,6 @@ _WHERE = {
     "isoflop": "queries.isoflop",
     "Laplace": "model.noise",
     "law": "laws",
-    "laws": "laws",
     "list_studies": "runs.catalogue",
     "load_runs": "runs.catalogue",
     "Normal": "model.noise",
@@ -41,13 +41,14 @@ _WHERE = {
     "StudentT": "model.noise",
 }
 _RENAMED = {"open": "open_study"}
+_ROOMS = ("laws", "plots")  # reached as they are; laws() also lists the laws
 
-__all__ = sorted([*_WHERE, "plots"])
+__all__ = sorted([*_WHERE, *_ROOMS])
 
 
 def __getattr__(name: str) -> Any:
-    if name == "plots":
-        return import_module("bayescale.plots")
+    if name in _ROOMS:
+        return import_module(f"bayescale.{name}")
     if name not in _WHERE:
         raise AttributeError(f"module 'bayescale' has no attribute {name!r}; it has: {', '.join(__all__)}")
     found = getattr(import_module(f"bayescale.{_WHERE[name]}"), _RENAMED.get(name, name))

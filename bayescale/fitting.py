@@ -1,5 +1,6 @@
 """The one door to a posterior."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,20 @@ if TYPE_CHECKING:
 
 __all__ = ["build_model", "fit", "prior_predictive"]
 
-_ARGUMENTS = (
-    "law pool noise priors discrepancy engine draws tune chains random_seed target_accept progressbar".split()
-)
+_ARGUMENTS = [
+    "law",
+    "pool",
+    "noise",
+    "priors",
+    "discrepancy",
+    "engine",
+    "draws",
+    "tune",
+    "chains",
+    "random_seed",
+    "target_accept",
+    "progressbar",
+]
 
 
 def fit(
@@ -164,7 +176,8 @@ def prior_predictive(
     spec = specify(table, law, pool=pool, noise=noise, priors=priors)
     s, rng = spec.structure, np.random.default_rng(random_seed)
     blocks = {
-        b.name: b.prior.sample(rng, draws) if b.prior else rng.standard_normal((draws, b.size)) for b in s.blocks
+        b.name: b.prior.sample(rng, draws) if b.prior else rng.standard_normal((draws, b.size))
+        for b in s.blocks
     }
     mean = s.law(*spec.scaled, **row_parameters(s, blocks, spec.index))
     mean = np.broadcast_to(mean, (draws, spec.value.size))
@@ -221,8 +234,8 @@ def _study(
             Finding(
                 "interrupted",
                 "warning",
-                f"interrupted: {next(iter(blocks.values())).shape[1]} of {settings.draws} draws per chain were "
-                "kept, and the study is marked partial. Run it again for a complete posterior.",
+                f"interrupted: {next(iter(blocks.values())).shape[1]} of {settings.draws} draws per chain "
+                "were kept, and the study is marked partial. Run it again for a complete posterior.",
             )
         )
     whole = {k: v for k, v in vars(settings).items() if k != "progressbar"}
@@ -279,14 +292,16 @@ def _settings(
         else _whole("random_seed", seed, 0),
     }
     if not isinstance(target_accept, int | float) or not 0 < target_accept < 1:
-        raise InputError(f"target_accept={target_accept!r} must lie between 0 and 1, as in target_accept=0.95.")
+        raise InputError(
+            f"target_accept={target_accept!r} must lie between 0 and 1, as in target_accept=0.95."
+        )
     _refuse_too_large(whole["draws"] * whole["chains"], spec)
     return Settings(**whole, target_accept=float(target_accept), progressbar=bool(progressbar))
 
 
 def _whole(name: str, value: Any, least: int) -> int:
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or value != int(value) or value < least:
+    if not number or not math.isfinite(value) or value != int(value) or value < least:
         raise InputError(f"{name}={value!r} must be a whole number of at least {least}.")
     return int(value)
 
@@ -317,7 +332,7 @@ def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise InputError(
         f"fit() has no argument {name!r} (given: {name}={unknown[name]!r}).{hint} It takes "
-        f"{', '.join(_ARGUMENTS)}; engines (auto, laplace, numpyro, nutpie, pymc) take no options of their own."
+        f"{', '.join(_ARGUMENTS)}; the engines (auto, laplace, numpyro, nutpie, pymc) have no own options."
     )
 
 
@@ -325,7 +340,7 @@ def _refuse_uncertified(drawn: Draws) -> None:
     if drawn.certified:
         return
     raise InputError(
-        f"engine='laplace' cannot certify its result here: Pareto k-hat {drawn.notes['khat']:.2f} (at most 0.5 is "
-        f"needed), weights worth {drawn.notes['effective_draws']:,.0f} draws (at least 1,000). Use engine='auto' "
-        "or 'numpyro', which sample."
+        f"engine='laplace' cannot certify its result here: Pareto k-hat {drawn.notes['khat']:.2f} (at most "
+        f"0.5 is needed), weights worth {drawn.notes['effective_draws']:,.0f} draws (at least 1,000). Use "
+        "engine='auto' or 'numpyro', which sample."
     )

@@ -60,7 +60,7 @@ def synthetic_posterior(
     noise = {name: blocks[name] for name in structure.noise_names}
     means, value = _values(structure, at_reference, inputs, family, rng)
     density = structure.noise.log_density(value, means, xr.zeros_like(value), **noise)
-    posterior = {k: v for k, v in blocks.items() if "_offset_" not in k}
+    posterior = dict(blocks)
     posterior |= {structure.base(k): v for k, v in at_reference.items()}
     posterior |= structure.law.undo_reference(at_reference, structure.reference)
     prior = {k: structure.priors[_key(structure, k)].log_density(v) for k, v in _learnt(structure, blocks)}

@@ -65,7 +65,9 @@ def run_demo(folder: str = "bayescale-demo", seed: int = 0) -> int:
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"the folder {folder!r} cannot be made: {error.strerror}. Name another: --folder.") from error
+        raise InputError(
+            f"the folder {folder!r} cannot be made: {error.strerror}. Name another: --folder."
+        ) from error
     console.print("[bold]bayescale demo[/bold]: scaling laws fitted to published runs, with intervals\n")
     try:
         points = bs.load_runs("chinchilla-figure4")
@@ -77,7 +79,8 @@ def run_demo(folder: str = "bayescale-demo", seed: int = 0) -> int:
     _families(console, target, seed)
     console.print(
         f"Figures and studies are in [bold]{target}[/bold]. Question one: "
-        f"bayescale intervals {target / 'families.nc'}\n[dim]{time.perf_counter() - began:.0f} s in all.[/dim]"
+        f"bayescale intervals {target / 'families.nc'}\n"
+        f"[dim]{time.perf_counter() - began:.0f} s in all.[/dim]"
     )
     return 0
 
@@ -89,7 +92,8 @@ def _points(console: "Console", points: "RunTable", folder: Path, seed: int) -> 
     kept = points.where(lambda frame: ~frame["flag"].str.contains("authors_outlier"))
     console.print(
         f"[bold]1. One law, {len(points)} runs[/bold] digitised from Hoffmann et al. 2022, Figure 4. "
-        f"The replication dropped {len(points) - len(kept)} of them as badly extracted; heavy-tailed noise need not."
+        f"The replication dropped {len(points) - len(kept)} of them as badly extracted; heavy-tailed noise "
+        "need not."
     )
     studies = {
         "240, Student-t": _fit(console, kept, seed=seed),
@@ -116,8 +120,8 @@ def _families(console: "Console", folder: Path, seed: int) -> None:
     runs = bs.load_runs("gadre-overtraining")
     names = ", ".join(n.removeprefix("openlm-") for n in sorted(set(runs.frame["family"])))
     console.print(
-        f"\n[bold]2. Families share strength[/bold]: {len(runs)} runs of Gadre et al. 2024 (arXiv 2403.08540) on "
-        f"{names}; floor and amplitudes vary by family, exponents are common."
+        f"\n[bold]2. Families share strength[/bold]: {len(runs)} runs of Gadre et al. 2024 "
+        f"(arXiv 2403.08540) on {names}; floor and amplitudes vary by family, exponents are common."
     )
     pooled = _fit(console, runs, pool={"E": "family", "A": "family", "B": "family"}, seed=seed)
     found = bs.intervals(pooled, prob=0.8)
@@ -186,8 +190,8 @@ def _table_of_estimates(console: "Console", found: Mapping[str, "xr.Dataset"]) -
 def _said(console: "Console", found: Mapping[str, "xr.Dataset"]) -> None:
     beta = {name: float(study["beta"].sel(bound="median")) for name, study in found.items()}
     console.print(
-        f"Five points move beta from {beta['240, Student-t']:.3f} to {beta['245, normal']:.3f} with normal noise, "
-        f"and to {beta['245, Student-t']:.3f} with Student-t noise, which is the default.\n"
+        f"Five points move beta from {beta['240, Student-t']:.3f} to {beta['245, normal']:.3f} with normal "
+        f"noise, and to {beta['245, Student-t']:.3f} with Student-t noise, which is the default.\n"
     )
 
 
@@ -199,9 +203,10 @@ def _prediction(console: "Console", study: "xr.DataTree") -> None:
         warnings.simplefilter("ignore", BayescaleWarning)
         run = bs.predict(study, scale, kind="run").isel(scale=0)
     console.print(
-        f"A new run of 70B parameters on 1.4T tokens, 10^{float(run['decades_beyond']):.1f} times beyond the runs: loss "
-        f"{float(run['median']):.3f} ({float(run['lower']):.3f}, {float(run['upper']):.3f}), 90 % interval if the law "
-        "holds there. Plain laws have been wrong beyond their runs more often than such intervals say.\n",
+        f"A new run of 70B parameters on 1.4T tokens, 10^{float(run['decades_beyond']):.1f} times beyond the "
+        f"runs: loss {float(run['median']):.3f} ({float(run['lower']):.3f}, {float(run['upper']):.3f}), 90 % "
+        "interval if the law holds there. Plain laws have been wrong beyond their runs more often than such "
+        "intervals say.\n",
         highlight=False,
     )
 
@@ -245,7 +250,11 @@ def _laws(console: "Console", runs: "RunTable", chinchilla: "xr.DataTree", folde
     table = _table("law", "elpd (leave one out)", "difference to best", "standard error", "weight")
     for name, row in as_frame(compared).iterrows():
         table.add_row(
-            str(name), f"{row['elpd']:.1f}", f"{row['elpd_diff']:.1f}", f"{row['diff_se']:.1f}", f"{row['weight']:.2f}"
+            str(name),
+            f"{row['elpd']:.1f}",
+            f"{row['elpd_diff']:.1f}",
+            f"{row['diff_se']:.1f}",
+            f"{row['weight']:.2f}",
         )
     table.caption = "higher is better; inside the range of the runs, which says little of far beyond it"
     console.print(table)

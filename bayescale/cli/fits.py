@@ -98,6 +98,7 @@ def _options(given: Namespace) -> dict[str, Any]:
         "tune": given.tune,
         "chains": given.chains,
         "random_seed": given.seed,
+        "target_accept": given.target_accept,
         "progressbar": sys.stderr.isatty(),
     }
 

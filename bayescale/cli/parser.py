@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from bayescale.cli.words import number, pair, pooled, prior, whole
+from bayescale.cli import arguments
+from bayescale.cli.words import number, pair, whole
 
 __all__ = ["parse", "parser"]
 
@@ -106,9 +107,9 @@ def _runs(verbs: Any) -> None:
         "bayescale runs check mine.csv --law chinchilla\n"
         "bayescale runs check mine.csv --rename loss=value --rename params=n_params",
     )
-    _tables(verb)
+    arguments.tables(verb)
     verb.add_argument("--law", help="also check what this law needs")
-    _pool(verb)
+    arguments.pool(verb)
 
 
 def _laws(verbs: Any) -> None:
@@ -127,10 +128,10 @@ def _fit(verbs: Any) -> None:
         "bayescale fit gadre-overtraining --pool alpha=family --pool E=family --seed 0 -o study.nc\n"
         "bayescale fit mine.csv --rename loss=value --where 'n_params >= 1e8' --prior alpha=0.1..0.6",
     )
-    _tables(verb)
-    _options(verb)
+    arguments.tables(verb)
+    arguments.fitting(verb)
     verb.add_argument("-o", "--output", metavar="STUDY.nc", help="where to save the study (.nc or .zarr)")
-    _prob(verb)
+    arguments.prob(verb)
 
 
 def _backtest(verbs: Any) -> None:
@@ -142,12 +143,12 @@ def _backtest(verbs: Any) -> None:
         "bayescale backtest chinchilla-figure4 --train 'flops <= 1e21'\n"
         "bayescale backtest mine.csv --law kaplan --train 'n_params <= 1e9' --json",
     )
-    _tables(verb)
-    _options(verb)
+    arguments.tables(verb)
+    arguments.fitting(verb)
     verb.add_argument(
         "--train", metavar="CONDITION", default="flops <= 1e20", help="runs to fit (default: '%(default)s')"
     )
-    _prob(verb)
+    arguments.prob(verb)
 
 
 def _questions(verbs: Any) -> None:
@@ -160,8 +161,8 @@ def _questions(verbs: Any) -> None:
         "bayescale show study.nc",
         aliases=["summary"],
     )
-    _study(verb)
-    _prob(verb)
+    arguments.study(verb)
+    arguments.prob(verb)
     verb = _verb(
         verbs,
         "intervals",
@@ -169,8 +170,8 @@ def _questions(verbs: Any) -> None:
         "intervals of every parameter and of what follows from them",
         "bayescale intervals study.nc --prob 0.5",
     )
-    _study(verb)
-    _prob(verb)
+    arguments.study(verb)
+    arguments.prob(verb)
     verb = _verb(
         verbs,
         "predict",
@@ -180,7 +181,7 @@ def _questions(verbs: Any) -> None:
         "bayescale predict study.nc scales.csv --kind curve --prob 0.5 --json\n"
         "(scales.csv has the columns that the law reads, such as n_params and n_tokens, and the groups)",
     )
-    _study(verb)
+    arguments.study(verb)
     verb.add_argument("scales", metavar="SCALES.csv", help="one row for each scale, in raw units")
     verb.add_argument(
         "--kind",
@@ -191,7 +192,7 @@ def _questions(verbs: Any) -> None:
     verb.add_argument(
         "--seed", type=whole, default=0, help="of scatter and new groups (default: %(default)s)"
     )
-    _prob(verb)
+    arguments.prob(verb)
     verb = _verb(
         verbs,
         "allocate",
@@ -200,13 +201,13 @@ def _questions(verbs: Any) -> None:
         "bayescale allocate study.nc --flops 1e24\n"
         "bayescale allocate study.nc --flops 1e22 1e24 --group family=llama --within 0.005 --json",
     )
-    _study(verb)
+    arguments.study(verb)
     verb.add_argument(
         "--flops",
         metavar="C",
         nargs="+",
         action="extend",
-        type=budget,
+        type=arguments.budget,
         required=True,
         help="budgets, C = 6ND",
     )
@@ -225,7 +226,7 @@ def _questions(verbs: Any) -> None:
         "--within", type=number, default=0.01, help="share above the best that is near enough (default: 0.01)"
     )
     verb.add_argument("--seed", type=whole, default=0, help="of new groups (default: %(default)s)")
-    _prob(verb)
+    arguments.prob(verb)
     verb = _verb(
         verbs,
         "compare",
@@ -241,83 +242,4 @@ def _questions(verbs: Any) -> None:
         "which parameters the runs determine and which their priors lead",
         "bayescale identify study.nc",
     )
-    _study(verb)
-
-
-def budget(text: str) -> float:
-    """A number of operations; a file's name here most likely stands in the wrong place."""
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no number such as 1e24 (the study comes before: allocate study.nc --flops 1e24)"
-        ) from None
-
-
-def _study(verb: Any) -> None:
-    verb.add_argument("study", metavar="STUDY.nc", help="a study saved by 'bayescale fit' or bayescale.save")
-
-
-def _prob(verb: Any) -> None:
-    verb.add_argument("--prob", type=number, default=0.9, help="mass of the intervals (default: %(default)s)")
-
-
-def _pool(verb: Any) -> None:
-    verb.add_argument(
-        "--pool",
-        metavar="LETTER=COLUMN",
-        action="append",
-        type=pooled,
-        default=[],
-        help="a parameter that varies over the groups of a column; a/b nests b in a, a,b crosses them; "
-        "a column alone pools every parameter; repeat for more",
-    )
-
-
-def _tables(verb: Any) -> None:
-    """Where runs come from."""
-    verb.add_argument(
-        "sources", metavar="FILE_OR_STUDY", nargs="+", help="a table of runs, or a study of the catalogue"
-    )
-    verb.add_argument(
-        "--rename",
-        metavar="THEIRS=OURS",
-        action="append",
-        type=pair,
-        default=[],
-        help="a column of a file and our name for it; repeat for more",
-    )
-    verb.add_argument("--where", metavar="CONDITION", help="rows to keep, such as 'n_params >= 1e8'")
-    verb.add_argument(
-        "--exclude-flag",
-        metavar="FLAG",
-        action="append",
-        default=[],
-        help="leave out rows of a study that carry a flag; repeat for more",
-    )
-    verb.add_argument("--all-rows", action="store_true", help="all rows of a study, not its card's selection")
-    verb.add_argument(
-        "--metric", help="what a file's values measure, if it does not say (default: loss_nats)"
-    )
-
-
-def _options(verb: Any) -> None:
-    """How a fit is made."""
-    verb.add_argument(
-        "--law", default="chinchilla", help="a name from 'bayescale laws' (default: %(default)s)"
-    )
-    _pool(verb)
-    verb.add_argument("--noise", help="student_t, normal, laplace, logit_normal or beta")
-    verb.add_argument(
-        "--prior",
-        metavar="NAME=LOW..HIGH",
-        action="append",
-        type=prior,
-        default=[],
-        help="bounds that hold 90 %% of a prior's mass, at the reference scales; repeat for more",
-    )
-    verb.add_argument("--engine", default="auto", help="auto, laplace, numpyro, nutpie or pymc")
-    verb.add_argument("--draws", type=number, default=1000, help="kept from each chain (default: 1000)")
-    verb.add_argument("--tune", type=number, default=1000, help="warm-up of each chain (default: 1000)")
-    verb.add_argument("--chains", type=number, default=4, help="(default: 4)")
-    verb.add_argument("--seed", type=whole, help="of the fit; drawn and saved with the study if not given")
+    arguments.study(verb)

@@ -27,6 +27,7 @@ _OPTIONS = {
     "engine=": "--engine numpyro",
     "draws=": "--draws 1000",
     "chains=": "--chains 4",
+    "target_accept": "--target-accept 0.95",
     "random_seed=": "--seed 0",
     "prob=": "--prob 0.9",
     "within=": "--within 0.01",

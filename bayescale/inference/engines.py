@@ -26,7 +26,9 @@ def auto(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
         khat, worth = fast.notes["khat"], fast.notes["effective_draws"]
         measured = f"Pareto k-hat {khat:.2f} (limit {KHAT_LIMIT}), worth {worth:,.0f} draws"
         if fast.certified:
-            return replace(fast, notes={**fast.notes, "why": f"corrected Laplace certified itself: {measured}"})
+            return replace(
+                fast, notes={**fast.notes, "why": f"corrected Laplace certified itself: {measured}"}
+            )
         other = f", {len(mode.rivals)} other mode(s) found" if mode.rivals else ""
         why = f"corrected Laplace refused: {measured}{other}"
     else:

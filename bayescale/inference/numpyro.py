@@ -90,7 +90,11 @@ def _run(target: Target, settings: Settings, mode: Mode) -> tuple[np.ndarray, di
                 advance(_CHUNK, f"{diverged} divergences" if diverged else "")
         except KeyboardInterrupt:
             partial = True
-    whole = {k: np.concatenate([part[k] for part in kept])[settings.tune : total] for k in kept[0]} if kept else {}
+    whole = (
+        {k: np.concatenate([part[k] for part in kept])[settings.tune : total] for k in kept[0]}
+        if kept
+        else {}
+    )
     if not kept:
         return np.empty((settings.chains, 0, target.dim)), {}, True
     extra = {name: np.swapaxes(whole[name], 0, 1) for name in _FIELDS}

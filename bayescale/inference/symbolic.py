@@ -47,7 +47,7 @@ def nutpie(target: Target, settings: Settings, mode: Mode | None = None) -> Draw
         progress_bar=settings.progressbar,
         store_unconstrained=False,
         blocking=False,
-        **({"adaptation": "low_rank"} if flat else {}),
+        adaptation="low_rank" if flat else "diag",
     )
     partial = False
     try:

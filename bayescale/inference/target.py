@@ -62,7 +62,8 @@ class Draws:
     named : mapping of str to array of shape (chain, draw, ...) or None
         Values of the free variables, where the engine worked on the symbolic model.
     statistics : mapping of str to array of shape (chain, draw)
-        Under ArviZ's names: ``diverging``, ``energy``, ``lp``, ``tree_depth``, ``acceptance_rate``, ``n_steps``.
+        Under ArviZ's names: ``diverging``, ``energy``, ``lp``, ``tree_depth``, ``acceptance_rate``,
+        ``n_steps``.
     notes : mapping
         What the engine says of itself: k-hat, effective draws, seconds.
     certified : bool

@@ -1,5 +1,9 @@
 """Laws: what a run of a given scale scores, as one function each."""
 
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
 from bayescale.laws import broken, joint, repeated, saturating, single
 from bayescale.laws.law import (
     Amplitude,
@@ -18,8 +22,12 @@ from bayescale.laws.law import (
     Slope,
     find,
     law,
+    listing,
     registered,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "Amplitude",
@@ -40,8 +48,19 @@ __all__ = [
     "find",
     "joint",
     "law",
+    "listing",
     "registered",
     "repeated",
     "saturating",
     "single",
 ]
+
+
+class _Listing(ModuleType):
+    """The package itself, which when called lists the laws: ``bayescale.laws()``."""
+
+    def __call__(self) -> "pd.DataFrame":
+        return listing()
+
+
+sys.modules[__name__].__class__ = _Listing

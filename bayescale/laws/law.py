@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from bayescale.errors import InputError
 from bayescale.laws.elementwise import Array, log
@@ -25,6 +26,9 @@ from bayescale.laws.kinds import (
 )
 from bayescale.laws.scaling import infer_scaling
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = [
     "Amplitude",
     "Coefficient",
@@ -42,6 +46,7 @@ __all__ = [
     "Slope",
     "find",
     "law",
+    "listing",
     "registered",
 ]
 
@@ -281,6 +286,25 @@ def find(name: str | Law) -> Law:
             "A law of your own is a function with @bayescale.law(...); define it before it is used."
         )
     return _REGISTRY[name]
+
+
+def listing() -> "pd.DataFrame":
+    """Every law with what it reads and learns: ``bayescale.laws()``.
+
+    Returns
+    -------
+    DataFrame
+        Index ``law``; columns ``reads``, ``learns``, ``says`` (one line) and ``reference`` (key in
+        ``references.bib``).
+    """
+    import pandas as pd
+
+    rows = {
+        name: (", ".join(law.inputs), ", ".join(law.parameters), law.summary, law.reference)
+        for name, law in sorted(registered().items())
+    }
+    columns = ["reads", "learns", "says", "reference"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("law")
 
 
 def registered() -> dict[str, Law]:

@@ -61,12 +61,13 @@ def _variable(structure: Structure, block: Block, so_far: dict[str, Any]) -> Any
         return from_prior(block.name, block.prior)
     letter, factor = block.name.split("_offset_", 1)
     weights = np.asarray(structure.centring.get(block.name, np.zeros(block.size)))
-    width = so_far[f"{letter}_sd_{factor}"] ** weights if weights.any() else 1.0
-    return pm.Normal(block.name, 0.0, width, dims=factor)
+    width = so_far[f"{letter}_sd_{factor}"] ** weights if weights.any() else np.float64(1.0)
+    return pm.Normal(block.name, np.float64(0.0), width, dims=factor)
 
 
 def from_prior(name: str, prior: Prior) -> Any:
     """The PyMC variable of a prior; distributions have PyMC's own names and arguments."""
     import pymc as pm
 
-    return getattr(pm, prior.distribution)(name, **prior.arguments)
+    # As 64-bit numbers: plain ones such as 2.5 become 32-bit constants, and so do their logarithms.
+    return getattr(pm, prior.distribution)(name, **{k: np.float64(v) for k, v in prior.arguments.items()})

@@ -110,7 +110,10 @@ class Adapted:
                 z = stack([p[..., self.density.slices[s.population(k)][1]] for k in letters])
                 mu, log_width = _population(frame, spread, root, z)
                 moved = {s.population(k): mu[..., i] for i, k in enumerate(letters)}
-                blocks |= {name: unlink(s.law.parameters[k], moved[name]) for k, name in zip(letters, moved, strict=True)}
+                blocks |= {
+                    name: unlink(s.law.parameters[k], moved[name])
+                    for k, name in zip(letters, moved, strict=True)
+                }
                 total = total - log_width
             here = stack([link(s.law.parameters[k], blocks[s.population(k)]) for k in letters])
             away = frame.middle - here[..., None, :]
@@ -172,7 +175,11 @@ def _solve_lower(lower: Array, right: Array) -> Array:
     many = right.ndim == lower.ndim
     if _in_jax(lower):
         solve = sys.modules["jax"].scipy.linalg.solve_triangular
-        return _swap(solve(lower, _swap(right), lower=True)) if many else solve(lower, right[..., None], lower=True)[..., 0]
+        return (
+            _swap(solve(lower, _swap(right), lower=True))
+            if many
+            else solve(lower, right[..., None], lower=True)[..., 0]
+        )
     found: list[Array] = []
     for j in range(lower.shape[-1]):
         column = lower[..., None, :, j] if many else lower[..., j]
@@ -184,7 +191,9 @@ def _solve_lower(lower: Array, right: Array) -> Array:
 def _solve_upper(lower: Array, right: Array) -> Array:
     """Solution with the transposed factor."""
     if _in_jax(lower):
-        return sys.modules["jax"].scipy.linalg.solve_triangular(lower, right[..., None], lower=True, trans=1)[..., 0]
+        return sys.modules["jax"].scipy.linalg.solve_triangular(lower, right[..., None], lower=True, trans=1)[
+            ..., 0
+        ]
     found: list[Array] = [None] * lower.shape[-1]
     for j in reversed(range(lower.shape[-1])):
         value = right[..., j]
@@ -222,9 +231,7 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Fram
         _alone(spec, bare, np.flatnonzero(spec.index[factor] == g), everyone)
         for g in range(len(s.labels[factor]))
     ]
-    free = [
-        link(s.law.parameters[k], s.priors[k].sample(np.random.default_rng(0), 4000)) for k in letters
-    ]
+    free = [link(s.law.parameters[k], s.priors[k].sample(np.random.default_rng(0), 4000)) for k in letters]
     return Frame(
         pooled=tuple(i for i, k in enumerate(letters) if factor in s.pool.get(k, ())),
         information=np.stack([f[0] for f in found]),
@@ -234,9 +241,7 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Fram
     )
 
 
-def _alone(
-    spec: Spec, bare: Density, rows: np.ndarray, start: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _alone(spec: Spec, bare: Density, rows: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Information and middle of one group's runs about the law's parameters, on the link scale."""
     own = replace(
         bare.spec,

@@ -217,11 +217,11 @@ class Density:
         found = s.noise.log_density(
             self.spec.value, s.law(*self._scaled, **stepped), self.spec.error, **learnt
         )
-        found = np.broadcast_to(found, (width, self.spec.value.size))
-        slopes = found.imag / _STEP
+        every = np.broadcast_to(np.asarray(found, dtype=complex), (width, self.spec.value.size))
+        slopes = np.imag(every) / _STEP
         by_row = {k: slopes[i] for i, k in enumerate(letters)}
         by_noise = {k: float(slopes[len(letters) + j].sum()) for j, k in enumerate(noises)}
-        return float(found[0].real.sum()), by_row, by_noise
+        return float(np.real(every[0]).sum()), by_row, by_noise
 
     def _prior_steps(self, q: np.ndarray, blocks: Mapping[str, np.ndarray]) -> tuple[float, np.ndarray]:
         """Log prior and its gradient; spreads and their offsets are coupled where centred."""
@@ -264,7 +264,7 @@ class Density:
             b.name: b.prior.constrain(q[i] + shifts[j])  # type: ignore[union-attr]
             for j, (b, i) in enumerate(places.values())
         }
-        slopes = np.broadcast_to(self._above_floor(stepped), len(places)).imag / _STEP
+        slopes = np.imag(np.broadcast_to(np.asarray(self._above_floor(stepped)), len(places))) / _STEP
         for slope, (_, i) in zip(slopes, places.values(), strict=True):
             grad[i] -= along * slope
 
@@ -301,7 +301,11 @@ def with_middle(density: Density) -> Density:
     """
     s = density.spec.structure
     floors = [k for k, kind in s.law.parameters.items() if kind.name == "irreducible"]
-    if len(floors) != 1 or s.priors[floors[0]].support != "positive" or s.priors[floors[0]].constrain(-50.0) > 0.01:
+    if (
+        len(floors) != 1
+        or s.priors[floors[0]].support != "positive"
+        or s.priors[floors[0]].constrain(-50.0) > 0.01
+    ):
         return density
     rng = np.random.default_rng(0)
     here = {k: s.priors[k].sample(rng, 8) for k in s.law.parameters}

@@ -126,23 +126,28 @@ class StudentT:
     def priors(self, outcome: Outcome) -> dict[str, Prior]:
         """``sigma``: scale; ``nu``: degrees of freedom, unless fixed."""
         learnt = {"sigma": _scale_prior(self.on, outcome)}
-        return learnt if self.nu else learnt | {"nu": Prior("LogNormal", mu=math.log(6.0), sigma=0.8)}
+        return (
+            learnt
+            if self.nu is not None
+            else learnt | {"nu": Prior("LogNormal", mu=math.log(6.0), sigma=0.8)}
+        )
 
     def log_density(
-        self, value: Array, mean: Array, error: Array, *, sigma: Array, nu: Array | None = None
+        self, value: Array, mean: Array, error: Array, *, sigma: Array, nu: Array = None
     ) -> Array:
         """Log density of the values."""
-        df = self.nu if nu is None else nu
+        df: Array = self.nu if nu is None else nu
         spread2 = sigma**2 + error**2
         z2 = (forward(self.on, value) - forward(self.on, mean)) ** 2 / spread2
         constant = lgamma((df + 1) / 2) - lgamma(df / 2) - 0.5 * log(df * math.pi * spread2)
         return constant - (df + 1) / 2 * log1p(z2 / df) + log_slope(self.on, value)
 
     def sample(
-        self, rng: np.random.Generator, mean: np.ndarray, *, sigma: np.ndarray, nu: np.ndarray | None = None
+        self, rng: np.random.Generator, mean: np.ndarray, *, sigma: np.ndarray, nu: Any = None
     ) -> np.ndarray:
         """Values of new runs."""
-        df = np.broadcast_to(self.nu if nu is None else nu, np.shape(mean))
+        given: Any = self.nu if nu is None else nu
+        df = np.broadcast_to(given, np.shape(mean))
         noise = rng.standard_normal(np.shape(mean)) / np.sqrt(rng.chisquare(df) / df)
         return backward(self.on, forward(self.on, mean) + sigma * noise)
 
@@ -251,14 +256,25 @@ def as_noise(noise: Any) -> Noise:
         If there is none of that name.
     """
     if not isinstance(noise, str):
-        if hasattr(noise, "log_density") and hasattr(noise, "observe"):
-            return noise
+        if hasattr(noise, "log_density") and hasattr(noise, "observe") and not isinstance(noise, type):
+            return _possible(noise)
         raise InputError(
             f"noise={noise!r} is no noise part. Use one of {', '.join(NOISES)}, or bayescale.StudentT(...)."
         )
     if noise not in NOISES:
         raise InputError(f"there is no noise {noise!r}. Available: {', '.join(NOISES)}.")
     return NOISES[noise]
+
+
+def _possible(noise: Noise) -> Noise:
+    nu = getattr(noise, "nu", None)
+    if noise.on not in ("log", "value", "logit"):
+        raise InputError(f"noise={noise!r}: on={noise.on!r} must be 'log', 'value' or 'logit'.")
+    if nu is not None and not nu > 0:
+        raise InputError(
+            f"noise={noise!r}: nu={nu!r}, degrees of freedom, must be positive; None learns them."
+        )
+    return noise
 
 
 def to_dict(noise: Noise) -> dict[str, Any]:

@@ -74,7 +74,7 @@ def assemble(
         if name in groups and groups[name].data_vars:
             fitting = {k: v for k, v in coords.items() if k in groups[name].dims}
             groups[name] = groups[name].assign_coords(
-                chain=np.arange(chains), draw=np.arange(draws), **fitting
+                {"chain": np.arange(chains), "draw": np.arange(draws), **fitting}
             )
     tree = xr.DataTree.from_dict(groups)
     tree.attrs["bayescale"] = json.dumps(_record(spec, engine, settings, findings))

@@ -16,7 +16,6 @@ from bayescale.model.structure import Structure
 from bayescale.priors import Outcome, default_prior, default_spread
 from bayescale.runs.design import design_findings
 from bayescale.runs.findings import Finding, raise_errors
-from bayescale.runs.schema import METRICS
 from bayescale.runs.table import RunTable
 
 __all__ = ["Spec", "specify"]
@@ -63,7 +62,7 @@ def specify(
     runs: RunTable,
     law: str | Law,
     *,
-    pool: Mapping[str, Any] | None = None,
+    pool: Mapping[str, Any] | str | None = None,
     noise: str | Noise | None = None,
     priors: Mapping[str, Any] | None = None,
 ) -> Spec:
@@ -135,19 +134,23 @@ def specify(
 def _columns(law: Law, runs: RunTable) -> dict[str, str]:
     """Column that is read for each input: its own, or the one that stands in for it."""
     chosen = {}
+    said = {str(c) for c in runs.columns if np.isfinite(_floats(runs.frame[c])).any()}
     for name in law.inputs:
         chosen[name] = name
         active = law.stands_in.get(name)
-        if active and active in runs.columns and runs.frame[active].notna().all():
+        if active in said and np.isfinite(_floats(runs.frame[active])).all():
             chosen[name] = active
         other = _STANDS_IN.get(name)
-        empty = name not in runs.columns or runs.frame[name].isna().all()
-        if other and empty and other in runs.columns:
+        if other in said and name not in said:
             chosen[name] = other
     return chosen
 
 
-def _factors(pool: Mapping[str, Any], law: Law) -> dict[str, tuple[str, ...]]:
+def _floats(column: Any) -> np.ndarray:
+    return np.asarray(column, dtype=float) if column.dtype.kind in "fiub" else np.full(len(column), np.nan)
+
+
+def _factors(pool: Mapping[str, Any] | str, law: Law) -> dict[str, tuple[str, ...]]:
     """Factors by letter, nested ones written out: ``a/b`` is ``a`` and ``a:b``."""
     if isinstance(pool, str):
         pool = dict.fromkeys(law.parameters, pool)
@@ -236,7 +239,8 @@ def _reference(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 def _default_noise(law: Law, value: np.ndarray) -> Noise:
     """Heavy tails by default; on the log where values are positive and the law says they fall."""
-    return StudentT() if (value > 0).all() and not law.rises_with else StudentT(on="value")
+    falling = bool((value > 0).all()) and not law.rises_with
+    return as_noise(StudentT() if falling else StudentT(on="value"))
 
 
 def _check_support(noise: Noise, value: np.ndarray, frame: Any) -> None:
@@ -246,7 +250,7 @@ def _check_support(noise: Noise, value: np.ndarray, frame: Any) -> None:
     if bad.size:
         where = f"row {bad[0]} (run {frame['run_id'].iloc[bad[0]]}): value {value[bad[0]]:g}"
         raise InputError(
-            f"noise {type(noise).__name__}(on={noise.on!r}) needs values strictly within ({low:g}, {high:g}); "
+            f"noise {type(noise).__name__}(on={noise.on!r}) needs values within ({low:g}, {high:g}); "
             f"{bad.size} lie outside, the first in {where}. Use noise='student_t' on the value, "
             "bayescale.StudentT(on='value'), or give fractions instead of percent."
         )

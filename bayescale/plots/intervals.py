@@ -51,7 +51,8 @@ def _panel(ax: "Axes", rows: Sequence[dict[Any, Any]], sources: Sequence[str]) -
     ours = [r for r in rows if not r["published"]]
     for row in rows:
         y, hue = sources.index(str(row["source"])), INK if row["published"] else colours(1)[0]
-        ax.hlines(y, row["lower"], row["upper"], color=hue, lw=1.3 if row["published"] else 2.2, zorder=3)
+        if np.isfinite([row["lower"], row["upper"]]).all():
+            ax.hlines(y, row["lower"], row["upper"], color=hue, lw=1.3 if row["published"] else 2.2, zorder=3)
         ax.scatter(
             row["median"], y, s=26, color="white" if row["published"] else hue, edgecolors=hue, zorder=4
         )

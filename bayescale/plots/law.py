@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayescale.errors import InputError
 from bayescale.plots.scales import log_scale, value_scale
 from bayescale.plots.style import INK, axis, colours, gap, legend_beside, look, needs, tidy
 from bayescale.plots.words import held_at, label_of, label_of_metric, percent, readable
@@ -34,9 +35,14 @@ def plot_law(curve: "xr.Dataset", ax: "Axes | None" = None) -> "Axes":
     Axes
     """
     needs(curve, ("median", "lower", "upper", "at_run", "observed"), "curve(posterior)")
+    by_level = curve.sizes["level"] > 1
+    if by_level and curve.sizes["group"] > 1:
+        raise InputError(
+            f"{curve.sizes['group']} groups at {curve.sizes['level']} levels are too many lines for one "
+            "axis: hold the other inputs at one level, as in curve(posterior, by=..., at={'n_tokens': 2e10})."
+        )
     with look():
         ax = axis(ax)
-        by_level = curve.sizes["level"] > 1
         handles = _by_level(ax, curve) if by_level else _by_group(ax, curve)
         seen = np.concatenate([curve["median"].values.ravel(), _shown(curve)])
         log_scale(ax, "x", curve.attrs["column"])
@@ -54,7 +60,7 @@ def _shown(curve: "xr.Dataset") -> np.ndarray:
 
 
 def _is_carried(curve: "xr.Dataset") -> bool:
-    return bool(curve.attrs["held"]) and curve.sizes["level"] == 1
+    return "carried" in curve and curve.sizes["level"] == 1
 
 
 def _by_group(ax: "Axes", curve: "xr.Dataset") -> list[Any]:
@@ -76,7 +82,7 @@ def _by_group(ax: "Axes", curve: "xr.Dataset") -> list[Any]:
 
 
 def _by_level(ax: "Axes", curve: "xr.Dataset") -> list[Any]:
-    """Levels of the first held input in shades; several groups in line styles would hide the data."""
+    """Levels of the first held input in shades, and each run in the shade of its own."""
     import seaborn as sns
     from matplotlib.colors import LogNorm
     from matplotlib.lines import Line2D
@@ -90,12 +96,11 @@ def _by_level(ax: "Axes", curve: "xr.Dataset") -> list[Any]:
         curve["at_run"].values, curve["observed"].values, **_dots(None), c=of_run, cmap=scale, norm=norm
     )
     handles = []
-    for group in curve["group"].values:
-        for i, level in enumerate(held):
-            hue = scale(norm(level))
-            _line(ax, curve.sel(group=group).isel(level=i), hue)
-            handles.append(Line2D([], [], color=hue, lw=2, label=held_at(column, float(level))))
-    return handles[: held.size]
+    for i, level in enumerate(held):
+        hue = scale(norm(level))
+        _line(ax, curve.isel(group=0, level=i), hue)
+        handles.append(Line2D([], [], color=hue, lw=2, label=held_at(column, float(level))))
+    return handles
 
 
 def _line(ax: "Axes", one: "xr.Dataset", hue: Any) -> None:

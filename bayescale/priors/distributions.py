@@ -80,7 +80,8 @@ def _truncated_sample(
 ) -> np.ndarray:
     from scipy.stats import truncnorm
 
-    return truncnorm.rvs((lower - mu) / sigma, np.inf, mu, sigma, size=size, random_state=rng)
+    drawn = truncnorm.rvs((lower - mu) / sigma, np.inf, mu, sigma, size=size, random_state=rng)
+    return np.asarray(drawn)
 
 
 # fmt: off
@@ -125,7 +126,8 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         {"alpha": None, "beta": 1.0}, ("alpha", "beta"), "positive", _inverse_gamma,
         lambda rng, size, alpha, beta: beta / rng.gamma(alpha, 1.0, size)),
     "TruncatedNormal": Distribution(
-        {"mu": 0.0, "sigma": 1.0, "lower": 0.0}, ("sigma",), "positive", _truncated_normal, _truncated_sample),
+        {"mu": 0.0, "sigma": 1.0, "lower": 0.0}, ("sigma",), "positive",
+        _truncated_normal, _truncated_sample),
     "Beta": Distribution(
         {"alpha": 1.0, "beta": 1.0}, ("alpha", "beta"), "unit", _beta,
         lambda rng, size, alpha, beta: rng.beta(alpha, beta, size)),

@@ -133,7 +133,8 @@ def as_prior(value: Any, name: str, kind: Kind) -> Prior:
         If `value` is no prior, or its support does not fit the parameter's.
     """
     prior = _from_any(value, name, kind)
-    if prior.support == kind.support or kind.support == "real":
+    below_zero = kind.support == "positive" and prior.arguments.get("lower", 0.0) < 0
+    if (prior.support == kind.support or kind.support == "real") and not below_zero:
         return prior
     if kind.support == "positive" and prior.distribution == "Normal":
         return Prior("TruncatedNormal", lower=0.0, **prior.arguments)
@@ -165,7 +166,11 @@ def unlink(kind: Kind, value: Array) -> Array:
 def _checked(distribution: str, arguments: Mapping[str, float]) -> dict[str, float]:
     row = DISTRIBUTIONS.get(distribution)
     if row is None:
-        why = " A flat prior is not proper: state one with mass you can defend." if "Flat" in distribution else ""
+        why = (
+            " A flat prior is not proper: state one with mass you can defend."
+            if "Flat" in distribution
+            else ""
+        )
         raise InputError(
             f"there is no prior distribution {distribution!r}.{why} Available: {', '.join(DISTRIBUTIONS)}."
         )
@@ -174,18 +179,26 @@ def _checked(distribution: str, arguments: Mapping[str, float]) -> dict[str, flo
     if unknown or missing:
         problem = f"does not take {', '.join(unknown)}" if unknown else f"needs {', '.join(missing)}"
         raise InputError(f"{distribution} {problem}; its arguments are {', '.join(row.defaults)}.")
-    values = {k: float(arguments.get(k, v)) for k, v in row.defaults.items()}  # type: ignore[arg-type]
+    values = {k: _number(distribution, k, arguments.get(k, v)) for k, v in row.defaults.items()}
     bad = [k for k, v in values.items() if not math.isfinite(v) or (k in row.positive and v <= 0)]
     if bad:
-        raise InputError(f"{distribution}({bad[0]}={values[bad[0]]:g}): {bad[0]} must be finite and positive.")
+        wanted = "finite and positive" if bad[0] in row.positive else "finite"
+        raise InputError(f"{distribution}({bad[0]}={values[bad[0]]:g}): {bad[0]} must be {wanted}.")
     if "upper" in values and not values["lower"] < values["upper"]:
         raise InputError(
-            f"{distribution}({values['lower']:g}, {values['upper']:g}): lower must lie below upper; swap them."
+            f"{distribution}({values['lower']:g}, {values['upper']:g}): lower must lie below upper."
         )
     return values
 
 
+def _number(distribution: str, name: str, value: Any) -> float:
+    if isinstance(value, str | bytes | bool):
+        raise InputError(f"{distribution}({name}={value!r}): {name} must be a number.")
+    return float(value)
+
+
 def _from_any(value: Any, name: str, kind: Kind) -> Prior:
+    foreign: Any = value
     try:
         if isinstance(value, Prior):
             return value
@@ -194,9 +207,9 @@ def _from_any(value: Any, name: str, kind: Kind) -> Prior:
         if isinstance(value, Mapping) and "distribution" in value:
             return Prior(**value)
         if hasattr(value, "distribution") and hasattr(value, "parameters"):  # pymc_extras.prior.Prior
-            return Prior(str(value.distribution), **value.parameters)
+            return Prior(str(foreign.distribution), **foreign.parameters)
         if hasattr(value, "params_dict"):  # PreliZ
-            return Prior(type(value).__name__, **value.params_dict)
+            return Prior(type(value).__name__, **foreign.params_dict)
         if type(value).__name__ == "Flat":
             return Prior("Flat")
     except InputError as error:
@@ -217,9 +230,9 @@ def _from_between(value: Between, name: str, kind: Kind) -> Prior:
 
     edges = (value.lower, value.upper)
     if kind.support == "positive" and value.lower <= 0:
-        raise InputError(f"between({edges[0]}, {edges[1]}): {name} is positive, so both bounds must be above 0.")
+        raise InputError(f"between({edges[0]}, {edges[1]}): {name} is positive; both bounds must be above 0.")
     if kind.support == "unit" and not (value.lower > 0 and value.upper < 1):
-        raise InputError(f"between({edges[0]}, {edges[1]}): {name} is a fraction; bounds lie between 0 and 1.")
+        raise InputError(f"between({edges[0]}, {edges[1]}): {name} is a fraction; bounds lie within 0 and 1.")
     low, high = (float(link(kind, np.float64(edge))) for edge in edges)
     reach = NormalDist().inv_cdf(0.5 + value.prob / 2)
     shape = {"positive": "LogNormal", "unit": "LogitNormal", "real": "Normal"}[kind.support]

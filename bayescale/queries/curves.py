@@ -8,7 +8,7 @@ import numpy as np
 
 from bayescale.errors import InputError
 from bayescale.model.noise import backward, forward
-from bayescale.queries.allocate import _best_size, _problem
+from bayescale.queries.optimum import best_size, problem_of
 from bayescale.queries.predict import predict
 from bayescale.queries.rows import compute_of, fitted_runs, of_group, run_inputs
 from bayescale.queries.scales import check_prob
@@ -68,8 +68,8 @@ def curve(
         ``median``, ``lower``, ``upper`` with dims (group, level, `over`), in the unit of the metric;
         ``decades_beyond`` (group, `over`), how far the scale lies outside that group's runs in powers of
         ten; ``held_<input>`` (level). Over dim ``run``: ``at_run`` (its scale), ``observed``,
-        ``run_group``, ``run_held_<input>``, and ``carried``: the value moved along the fitted law to the
-        nearest level, its residual kept on the scale of the noise.
+        ``run_group``, ``run_held_<input>``, and where there is one level ``carried``: the value moved along
+        the fitted law to that level, its residual kept on the scale of the noise.
 
     Raises
     ------
@@ -113,8 +113,8 @@ def curve(
             "law": study.structure.law.name,
         },
     )
-    if levels:
-        found["carried"] = ("run", _carried(ask, runs, inputs, levels))
+    if levels and bands["median"].shape[1] == 1:
+        found["carried"] = ("run", _carried(ask, runs, levels))
     return found
 
 
@@ -228,9 +228,9 @@ def _frontier(
     found = np.empty((3, len(labels), 1, grid.size))
     for g, label in enumerate(labels):
         rng = np.random.default_rng([ask.random_seed, 0])
-        problem = _problem(ask.study, ask.labels_of(label), at, None, rng)
+        problem = problem_of(ask.study, ask.labels_of(label), at, None, rng)
         for i, budget in enumerate(grid):
-            n = np.exp(_best_size(problem, float(budget))[0])
+            n = np.exp(best_size(problem, float(budget))[0])
             found[:, g, 0, i] = np.quantile(problem.value(n, problem.data_for(n, float(budget))), edges)
     return dict(zip(("median", "lower", "upper"), found, strict=True))
 
@@ -238,13 +238,10 @@ def _frontier(
 def _carried(
     ask: _Ask,
     runs: "pd.DataFrame",
-    inputs: Mapping[str, np.ndarray],
     levels: Mapping[str, np.ndarray],
 ) -> np.ndarray:
-    """Each run's value at the nearest level: the fitted value there, and its own residual."""
-    away = sum(np.abs(np.log(inputs[k][:, None] / v[None, :])) for k, v in levels.items())
-    nearest = np.asarray(away).argmin(axis=1)
-    moved = runs.assign(**{ask.study.structure.columns.get(k, k): v[nearest] for k, v in levels.items()})
+    """Each run's value at the level held: the fitted value there, and its own residual."""
+    moved = runs.assign(**{ask.study.structure.columns.get(k, k): v[0] for k, v in levels.items()})
     on = ask.study.structure.noise.on
     here, there = (
         forward(on, predict(ask.posterior, frame, kind="curve")["median"].values) for frame in (runs, moved)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayescale.errors import InputError
-from bayescale.queries.allocate import slopes_at
+from bayescale.queries.optimum import slopes_at
 from bayescale.queries.scales import check_prob
 from bayescale.queries.study import Study, study_of
 
@@ -97,7 +97,9 @@ def _is_reported(study: Study, name: str) -> bool:
     return "_offset_" not in name and name not in inner
 
 
-def _summary(values: np.ndarray, edges: list[float], dims: tuple[Any, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+def _summary(
+    values: np.ndarray, edges: list[float], dims: tuple[Any, ...]
+) -> tuple[tuple[str, ...], np.ndarray]:
     return ("bound", *map(str, dims)), np.quantile(values, edges, axis=0)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayescale.errors import InputError
-from bayescale.queries.allocate import _best_size, _budgets, _problem
+from bayescale.queries.optimum import best_size, budgets_of, problem_of
 from bayescale.queries.rows import compute_of, fitted_runs, of_group, run_inputs
 from bayescale.queries.scales import check_prob
 from bayescale.queries.study import study_of
@@ -69,11 +69,11 @@ def isoflop(
     if not isinstance(within, int | float) or not 0 < within < 10:
         raise InputError(f"within={within!r} must be a positive share, as in within=0.25 for 25 %.")
     study, group = study_of(posterior), dict(group or {})
-    problem = _problem(study, group, given or {}, None, np.random.default_rng([random_seed, 0]))
+    problem = problem_of(study, group, given or {}, None, np.random.default_rng([random_seed, 0]))
     runs = of_group(fitted_runs(posterior), group)
     inputs = run_inputs(study, runs)
     spent = np.asarray(compute_of(inputs | {"flops": 6.0 * inputs["n_params"] * inputs["n_tokens"]}))
-    budgets = _budgets(flops) if flops is not None else _usual(spent, within)
+    budgets = budgets_of(flops) if flops is not None else _usual(spent, within)
     edges = [0.5, (1 - prob) / 2, (1 + prob) / 2]
     keep = np.random.default_rng([random_seed, 2]).permutation(study.n_samples)[:_CLOUD]
     owner = _nearest(spent, budgets, within)
@@ -138,7 +138,7 @@ def _profile(
     edges: list[float],
     keep: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    best = np.exp(_best_size(problem, budget)[0][:, :1])
+    best = np.exp(best_size(problem, budget)[0][:, :1])
     value = problem.value(best, problem.data_for(best, budget))
     low, _, high = np.quantile(best, [0.01, 0.5, 0.99])
     low, high = min([low / 10**_WIDTH, *sizes]), max([high * 10**_WIDTH, *sizes])

@@ -52,7 +52,8 @@ def predict(
     Returns
     -------
     Dataset
-        ``median``, ``mean``, ``lower``, ``upper`` over dim ``scale``, in the unit of the metric;
+        ``median``, ``lower``, ``upper`` over dim ``scale``, in the unit of the metric; ``mean``, that of
+        the law in both kinds, since with heavy-tailed noise on the log a run's own mean is not finite;
         ``decades_beyond``: how far, in powers of ten, the scale lies outside the runs; and the columns
         of `scales`.
 
@@ -72,7 +73,9 @@ def predict(
     check_prob(prob)
     study, frame = study_of(posterior), as_frame(scales)
     edges = [(1 - prob) / 2, 0.5, (1 + prob) / 2]
-    parts = _mapped(lambda draws: (draws.mean(0), *_quantiles(draws, edges)), study, frame, kind, random_seed)
+    parts = _mapped(
+        lambda law, draws: (law.mean(0), *_quantiles(draws, edges)), study, frame, kind, random_seed
+    )
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     found = dict(zip(("mean", "lower", "median", "upper"), columns, strict=True))
     beyond = decades_beyond(study, inputs_of(study, frame))
@@ -131,14 +134,20 @@ def _asked(
     study: Study, frame: "pd.DataFrame", kind: str
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     if kind not in ("run", "curve"):
-        raise InputError(f"kind={kind!r} must be 'run' (a new run, with scatter) or 'curve' (the law itself).")
+        raise InputError(
+            f"kind={kind!r} must be 'run' (a new run, with scatter) or 'curve' (the law itself)."
+        )
     return inputs_of(study, frame), groups_of(study, frame)
 
 
 def _mapped[T](
-    reduce: Callable[[np.ndarray], T], study: Study, frame: "pd.DataFrame", kind: str, random_seed: int
+    reduce: Callable[[np.ndarray, np.ndarray], T],
+    study: Study,
+    frame: "pd.DataFrame",
+    kind: str,
+    random_seed: int,
 ) -> list[T]:
-    """`reduce` over draws of shape (sample, row), for consecutive rows few enough to hold, on all cores.
+    """`reduce(law, value)` over draws of shape (sample, row), for consecutive rows few enough to hold, on all cores.
 
     Every batch draws the same new groups. Where the noise allows it, each sample scatters all its rows
     alike: every row's own distribution is as it should be, and bands are smooth.
@@ -154,13 +163,14 @@ def _mapped[T](
         # One more row, of the last new group, so that every batch draws all new groups.
         rows = {k: np.append(v[part], min(v.min(), 0)) for k, v in index.items()}
         extended = {k: np.append(v[part], v[part][-1]) for k, v in inputs.items()}
-        draws = curve_draws(study, extended, rows, np.random.default_rng([random_seed, 0]))[:, :-1]
+        law = curve_draws(study, extended, rows, np.random.default_rng([random_seed, 0]))[:, :-1]
         if kind == "curve":
-            return reduce(draws)
+            return reduce(law, law)
         if away is None:
-            return reduce(noise.sample(np.random.default_rng([random_seed, 1, start]), draws, **learnt))
-        log = noise.on == "log"
-        return reduce(draws * np.exp(away) if log else backward(noise.on, forward(noise.on, draws) + away))
+            return reduce(law, noise.sample(np.random.default_rng([random_seed, 1, start]), law, **learnt))
+        if noise.on == "log":
+            return reduce(law, law * np.exp(away))
+        return reduce(law, backward(noise.on, forward(noise.on, law) + away))
 
     starts = range(0, len(frame), width)
     if len(starts) == 1:
@@ -172,7 +182,7 @@ def _mapped[T](
 def _scatter(
     noise: Noise, learnt: dict[str, np.ndarray], n_samples: int, random_seed: int
 ) -> np.ndarray | None:
-    """One deviation for each sample on the scale of the noise, shape (sample, 1); None if it hangs on the mean."""
+    """A deviation on the noise's scale for each sample, shape (sample, 1); None if it hangs on the mean."""
     if not noise.additive:
         return None
     nowhere = np.full((n_samples, 1), float(backward(noise.on, np.zeros(()))))
@@ -188,17 +198,14 @@ def _quantiles(draws: np.ndarray, edges: list[float]) -> np.ndarray:
     return (ordered[:, low] + (at - low) * (ordered[:, high] - ordered[:, low])).T
 
 
-def _plain(column: "pd.Series") -> np.ndarray:
+def _plain(column: Any) -> np.ndarray:
     if column.dtype.kind in "fiub":
         return column.to_numpy()
     import pandas as pd
 
-    numbers = pd.to_numeric(column, errors="coerce")
-    return (
-        numbers.to_numpy(dtype=float)
-        if numbers.notna().all()
-        else np.asarray(column.fillna("").astype(str), dtype=str)
-    )
+    numbers = np.asarray(pd.to_numeric(column, errors="coerce"), dtype=float)
+    text = np.isnan(numbers).any()
+    return np.asarray(column.fillna("").astype(str), dtype=str) if text else numbers
 
 
 def _warn_if_far(beyond: np.ndarray) -> None:
@@ -206,8 +213,8 @@ def _warn_if_far(beyond: np.ndarray) -> None:
         return
     warnings.warn(
         f"{int((beyond > _FAR).sum())} of {beyond.size} scales lie more than tenfold beyond the runs "
-        f"(the farthest 10^{beyond.max():.1f} times). The interval holds if the law does; on published runs plain "
-        "laws were wrong there more often than their intervals say. Backtest: fit below, score above.",
+        f"(the farthest 10^{beyond.max():.1f} times). The interval holds if the law does; on published runs "
+        "plain laws were wrong there more often than their intervals say. Backtest: fit below, score above.",
         BayescaleWarning,
         stacklevel=3,
     )

@@ -44,8 +44,8 @@ def as_frame(scales: Any) -> "pd.DataFrame":
         frame = pd.DataFrame(scales)
     else:
         raise InputError(
-            f"scales: a {type(scales).__name__} is no table of scales. Give a DataFrame with one column for each "
-            "input of the law, such as pd.DataFrame({'n_params': [1e10], 'n_tokens': [2e11]})."
+            f"scales: a {type(scales).__name__} is no table of scales. Give a DataFrame with one column for "
+            "each input of the law, such as pd.DataFrame({'n_params': [1e10], 'n_tokens': [2e11]})."
         )
     if len(frame) == 0:
         raise InputError("scales: the table has no rows; give at least one scale to ask about.")
@@ -92,10 +92,10 @@ def inputs_of(study: Study, frame: "pd.DataFrame") -> dict[str, np.ndarray]:
     return found
 
 
-def _numbers(column: "pd.Series") -> np.ndarray:
+def _numbers(column: Any) -> np.ndarray:
     import pandas as pd
 
-    return pd.to_numeric(column, errors="coerce").to_numpy(dtype=float)
+    return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=float)
 
 
 def decades_beyond(study: Study, inputs: Mapping[str, np.ndarray]) -> np.ndarray:

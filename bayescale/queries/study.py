@@ -106,8 +106,8 @@ def _refuse_unseen(s: Structure, factor: str, columns: list[str], row: str) -> N
     hint = f" Did you mean {near[0]!r}?" if near else ""
     names = ", ".join(s.labels[factor][:12]) + (", …" if len(s.labels[factor]) > 12 else "")
     raise InputError(
-        f"{columns[0]} {row!r} was not among the runs (fitted: {names}).{hint} For a group not seen yet, drawn "
-        f"from the population, write {columns[0]} = 'new' (or 'new: {row}')."
+        f"{columns[0]} {row!r} was not among the runs (fitted: {names}).{hint} For a group not seen yet, "
+        f"drawn from the population, write {columns[0]} = 'new' (or 'new: {row}')."
     )
 
 

@@ -37,13 +37,14 @@ def test_options_reach_the_fit(run, tables, tmp_path, monkeypatch):
     words = (
         "--pool alpha=family --pool E=family,run_id --pool alpha=study --noise normal --draws 1e2 --chains 2"
     )
-    more = "--tune 50 --seed 7 --engine numpyro --law kaplan --prior alpha=-3..-1e0"
+    more = "--tune 50 --seed 7 --target-accept 0.95 --engine numpyro --law kaplan --prior alpha=-3..-1e0"
     told = run("fit", tables / "good.csv", *words.split(), *more.split(), "--where", "n_params > 1e9")
     assert told.status == 1
     assert told.err == "error: stopped here\n"
     assert seen["pool"] == {"alpha": ["family", "study"], "E": ["family", "run_id"]}
     assert seen["noise"] == "normal"
     assert (seen["draws"], seen["chains"], seen["tune"], seen["random_seed"]) == (100, 2, 50, 7)
+    assert seen["target_accept"] == 0.95
     assert (seen["engine"], seen["law"]) == ("numpyro", "kaplan")
     assert seen["priors"] == {"alpha": bs.between(-3, -1)}
     assert 0 < seen["rows"] < 40
@@ -79,3 +80,11 @@ def test_a_backtest_is_told_as_json_and_as_a_table(run, tables):
     table = run(*words).out
     assert "coverage" in table
     assert "foretold worst" in table
+
+
+def test_the_demo_gets_its_folder_and_seed(run, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr("bayescale.cli.demo.run_demo", lambda folder, seed: seen.append((folder, seed)) or 0)
+    assert run("demo", "--folder", tmp_path, "--seed", "4").status == 0
+    assert run("demo").status == 0
+    assert seen == [(str(tmp_path), 4), ("bayescale-demo", 0)]

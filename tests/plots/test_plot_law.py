@@ -112,6 +112,11 @@ def test_a_law_of_one_input_holds_nothing_and_carries_nothing():
     assert "runs, as observed" in words(ax)
 
 
+def test_groups_at_several_levels_are_too_many_lines_for_one_axis(pooled):
+    with pytest.raises(InputError, match="3 groups at 2 levels"):
+        plots.plot_law(curve(pooled, by="family", at={"n_tokens": [1e10, 1e11]}))
+
+
 def test_a_table_of_another_query_is_refused_with_the_name_of_the_right_one(study):
     import bayescale as bs
 
