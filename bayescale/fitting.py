@@ -39,6 +39,11 @@ _ARGUMENTS = [
 ]
 
 
+_COPIES = 20  # of the draws at the worst moment: importance sampling holds three proposals for each
+_LARGEST_GB = 16.0
+_LEAST_TUNE = 100
+
+
 def fit(
     runs: Any,
     law: str | Law = "chinchilla",
@@ -219,6 +224,15 @@ def _study(
 
     spec = density.spec
     findings = list(spec.findings) + _outliers(density, blocks)
+    if settings.tune < _LEAST_TUNE and asked != "laplace":
+        findings.append(
+            Finding(
+                "short-warm-up",
+                "warning",
+                f"tune={settings.tune}: a sampler needs a warm-up of at least {_LEAST_TUNE} draws to find "
+                "its step, and starts where the posterior may not be. Use tune=1000.",
+            )
+        )
     if settings.chains * settings.draws * spec.value.size > LARGEST_POINTWISE:
         size = settings.chains * settings.draws * spec.value.size * 8 / 2**30
         findings.append(
@@ -289,7 +303,7 @@ def _settings(
         "chains": _whole("chains", chains, 1),
         "random_seed": int(np.random.SeedSequence().generate_state(1)[0])
         if seed is None
-        else _whole("random_seed", seed, 0),
+        else _whole("random_seed", seed, 0, 2**32 - 1),
     }
     if not isinstance(target_accept, int | float) or not 0 < target_accept < 1:
         raise InputError(
@@ -299,10 +313,11 @@ def _settings(
     return Settings(**whole, target_accept=float(target_accept), progressbar=bool(progressbar))
 
 
-def _whole(name: str, value: Any, least: int) -> int:
+def _whole(name: str, value: Any, least: int, most: float = math.inf) -> int:
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value != int(value) or value < least:
-        raise InputError(f"{name}={value!r} must be a whole number of at least {least}.")
+    if not number or not math.isfinite(value) or value != int(value) or not least <= value <= most:
+        bounds = f"of at least {least}" if math.isinf(most) else f"from {least} to {most:.0f}"
+        raise InputError(f"{name}={value!r} must be a whole number {bounds}.")
     return int(value)
 
 
@@ -310,15 +325,16 @@ def _refuse_too_large(draws: int, spec: Spec) -> None:
     import os
 
     unknowns = sum(b.size for b in spec.structure.blocks)
-    needed = draws * unknowns * 8 * 6 / 2**30
+    needed = draws * unknowns * 8 * _COPIES / 2**30
     try:
         present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     except (ValueError, OSError, AttributeError):
-        return
-    if needed > 0.6 * present:
+        present = _LARGEST_GB
+    if needed > min(0.6 * present, _LARGEST_GB):
         raise InputError(
-            f"draws: {draws:,} draws of {unknowns} unknowns need about {needed:,.0f} GB of memory, and this "
-            f"machine has {present:,.0f} GB. A few thousand draws in all are enough; use draws=1000."
+            f"draws: {draws:,} draws of {unknowns} unknowns need about {needed:,.0f} GB of memory (this "
+            f"machine has {present:,.0f} GB; {_LARGEST_GB:.0f} GB is the limit anywhere). A few thousand "
+            "draws in all are enough: use draws=1000."
         )
 
 

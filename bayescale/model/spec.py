@@ -154,6 +154,11 @@ def _factors(pool: Mapping[str, Any] | str, law: Law) -> dict[str, tuple[str, ..
     """Factors by letter, nested ones written out: ``a/b`` is ``a`` and ``a:b``."""
     if isinstance(pool, str):
         pool = dict.fromkeys(law.parameters, pool)
+    if not isinstance(pool, Mapping):
+        raise InputError(
+            f"pool={pool!r}: give a column for all parameters, pool='family', or columns by parameter, "
+            "pool={'alpha': 'family'}."
+        )
     found = {}
     for letter, stated in pool.items():
         if letter not in law.parameters:
@@ -267,6 +272,10 @@ def _default_priors(
 
 
 def _with_user(structure: Structure, priors: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(priors, Mapping):
+        raise InputError(
+            f"priors={priors!r}: give priors by parameter, as in priors={{'alpha': between(0.1, 0.6)}}."
+        )
     known = dict(structure.priors)
     for name, value in priors.items():
         letter = name.removesuffix("_ref")

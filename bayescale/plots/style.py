@@ -44,6 +44,8 @@ def look() -> Iterator[None]:
     settings: dict[Any, Any] = {**sns.axes_style("ticks"), **sns.plotting_context("paper"), **_SETTINGS}
     with mpl.rc_context(settings):
         yield
+        shown = mpl.is_interactive()  # a notebook turns it on with its first figure
+    mpl.interactive(shown)
 
 
 def axis(ax: "Axes | None", size: tuple[float, float] = (6.4, 3.8)) -> "Axes":

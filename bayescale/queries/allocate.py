@@ -76,7 +76,7 @@ def allocate(
 
     check_prob(prob)
     study = study_of(posterior)
-    budgets = budgets_of(flops)
+    budgets = budgets_of(flops) if cost is None else budgets_of(flops, least=0.0)
     if not (isinstance(within, int | float) and within > 0):
         raise InputError(f"within={within!r} must be a positive share, as in within=0.01 for 1 %.")
     problem = problem_of(study, group or {}, given or {}, cost, np.random.default_rng([random_seed, 0]))
@@ -120,7 +120,7 @@ def _one_budget(
     d = problem.data_for(n, budget)
     loss = problem.value(n, d)
     low, high = float(log_n.min()) - 3.0, float(log_n.max()) + 3.0
-    grid = np.linspace(max(low, LEAST), min(high, math.log(budget / 6.0) - LEAST), 241)
+    grid = np.linspace(max(low, LEAST), min(high, problem.largest(budget)), 241)
     expected = np.array([float(np.mean(value_at(problem, np.full((1, 1), g), budget))) for g in grid])
     best = int(expected.argmin())
     near = np.flatnonzero(expected <= expected[best] + within * abs(expected[best]))

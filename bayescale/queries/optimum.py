@@ -25,6 +25,7 @@ class Problem:
 
     value: Callable[[np.ndarray, np.ndarray], np.ndarray]
     data_for: Callable[[np.ndarray, float], np.ndarray]
+    largest: Callable[[float], float]  # log of the largest size that a budget pays for
     sign: float
     shape: tuple[int, ...]
 
@@ -56,14 +57,17 @@ def slopes_at(study: Study, flops: float, index: Mapping[str, np.ndarray]) -> di
     return {"a": a, "b": 1.0 - a, "tokens_per_param": flops / 6 / np.exp(2 * middle)}
 
 
-def budgets_of(flops: Any) -> np.ndarray:
-    """Budgets as an array of shape (budget,), refused where they are no plain counts."""
+def budgets_of(flops: Any, least: float = 1e8) -> np.ndarray:
+    """Budgets as an array of shape (budget,), refused where they are no plain counts above `least`."""
     try:
         budgets = np.atleast_1d(np.asarray(flops, dtype=float))
     except (TypeError, ValueError) as error:
         raise InputError(f"flops={flops!r} must be a number or a list of numbers, such as 1e24.") from error
-    if budgets.ndim != 1 or budgets.size == 0 or not (np.isfinite(budgets) & (budgets > 1e8)).all():
-        raise InputError(f"flops={flops!r}: budgets are plain counts of operations above 1e8, such as 1e24.")
+    if budgets.ndim != 1 or budgets.size == 0 or not (np.isfinite(budgets) & (budgets > least)).all():
+        raise InputError(
+            f"flops={flops!r}: budgets are plain counts of operations above {least:g}, such as 1e24; with a cost "
+            "of your own, amounts above zero in its unit."
+        )
     return budgets
 
 
@@ -120,23 +124,34 @@ def _assembled(
     def data_for(n: np.ndarray, budget: float) -> np.ndarray:
         return budget / 6.0 / n if cost is None else _solve_cost(cost, n, budget)
 
-    return Problem(value, data_for, -1.0 if s.law.rises_with else 1.0, (study.n_samples, rows))
+    def largest(budget: float) -> float:
+        return math.log(budget / 6.0) - LEAST if cost is None else _largest_paid(cost, budget)
+
+    return Problem(value, data_for, largest, -1.0 if s.law.rises_with else 1.0, (study.n_samples, rows))
 
 
 def _solve_cost(cost: Cost, n: np.ndarray, budget: float) -> np.ndarray:
-    """Data that use up the budget beside a model of size n, by bisection on the log axis."""
-    low, high = np.full_like(n, LEAST), np.full_like(n, math.log(1e20))
+    """Data that use up the budget beside a model of size n."""
+    return np.exp(_last_within(lambda log_d: cost(n, np.exp(log_d)), budget, np.shape(n)))
+
+
+def _largest_paid(cost: Cost, budget: float) -> float:
+    return float(_last_within(lambda log_n: cost(np.exp(log_n), math.exp(LEAST)), budget, ()))
+
+
+def _last_within(cost_at: Callable[[np.ndarray], Any], budget: float, shape: tuple[int, ...]) -> np.ndarray:
+    """Log of the amount that uses up the budget, by bisection on the log axis."""
+    low, high = np.full(shape, LEAST), np.full(shape, math.log(1e20))
     for _ in range(60):
         middle = 0.5 * (low + high)
-        over = np.asarray(cost(n, np.exp(middle))) > budget
+        over = np.asarray(cost_at(middle)) > budget
         low, high = np.where(over, low, middle), np.where(over, middle, high)
-    return np.exp(0.5 * (low + high))
+    return 0.5 * (low + high)
 
 
 def best_size(problem: Problem, budget: float) -> tuple[np.ndarray, np.ndarray]:
     """Log of the best size for each draw, and where it lies at the edge: shapes (sample, row)."""
-    top = math.log(budget / 6.0) - LEAST
-    grid = np.linspace(LEAST, max(top, LEAST + 1.0), _COARSE)
+    grid = np.linspace(LEAST, max(problem.largest(budget), LEAST + 1.0), _COARSE)
     best, place = np.full(problem.shape, np.inf), np.zeros(problem.shape, dtype=int)
     for i, log_n in enumerate(grid):
         value = value_at(problem, np.full((1, 1), log_n), budget)
