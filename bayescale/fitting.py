@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from bayescale.model.centring import adapt
 from bayescale.model.density import Density, with_middle
 from bayescale.model.noise import Noise
 from bayescale.model.spec import Spec, specify
-from bayescale.runs.findings import Finding
+from bayescale.runs.findings import Finding, listed
 from bayescale.runs.table import RunTable
 
 if TYPE_CHECKING:
@@ -126,12 +126,17 @@ def fit(
     table = runs if isinstance(runs, RunTable) else read_runs(runs)
     spec = specify(table, law, pool=pool, noise=noise, priors=priors)
     settings = _settings(draws, tune, chains, random_seed, target_accept, progressbar, spec)
+    foreseen = [*spec.findings, *_foreseen(spec, settings, engine)]
+    _heed("these runs ask for care:", [f for f in foreseen if f not in table.findings])
     density = with_middle(Density(spec))
     target, coordinates = _target(spec, density)
-    drawn = run_engine(target, settings)
+    try:
+        drawn = run_engine(target, settings)
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(str(stop) or "interrupted before the first draw was kept") from None
     _refuse_uncertified(drawn)
     blocks = dict(drawn.named) if drawn.named is not None else coordinates.blocks(drawn.points)
-    return _study(density, blocks, drawn, table, engine, settings)
+    return _study(density, blocks, drawn, table, engine, settings, foreseen)
 
 
 def build_model(
@@ -217,13 +222,36 @@ def _study(
     table: RunTable,
     asked: str,
     settings: Settings,
+    foreseen: list[Finding],
 ) -> "xr.DataTree":
     """Assemble the tree, judge the draws, and say what was found."""
     from bayescale.diagnostics.convergence import convergence
-    from bayescale.model.posterior import LARGEST_POINTWISE, assemble
+    from bayescale.model.posterior import assemble
 
-    spec = density.spec
-    findings = list(spec.findings) + _outliers(density, blocks)
+    findings = _outliers(density, blocks)
+    if drawn.partial:
+        findings.append(
+            Finding(
+                "interrupted",
+                "warning",
+                f"interrupted: {next(iter(blocks.values())).shape[1]} of {settings.draws} draws per chain "
+                "were kept, and the study is marked partial. Run it again for a complete posterior.",
+            )
+        )
+    whole = {k: v for k, v in vars(settings).items() if k != "progressbar"}
+    told = {"name": drawn.engine, "asked": asked, "partial": drawn.partial, **drawn.notes}
+    parts = {"runs": table, "statistics": drawn.statistics, "engine": told, "settings": whole}
+    findings += convergence(assemble(density, blocks, findings=(), **parts)).findings
+    findings = [f for f in findings if f not in foreseen]
+    _heed("this fit asks for care:", findings, 4)
+    return assemble(density, blocks, findings=[*foreseen, *findings], **parts)
+
+
+def _foreseen(spec: Spec, settings: Settings, asked: str) -> list[Finding]:
+    """What the options alone say of the draws to come."""
+    from bayescale.model.posterior import LARGEST_POINTWISE
+
+    findings = []
     if settings.tune < _LEAST_TUNE and asked != "laplace":
         findings.append(
             Finding(
@@ -243,24 +271,14 @@ def _study(
                 "work on this study. Fewer draws or fewer rows keep it.",
             )
         )
-    if drawn.partial:
-        findings.append(
-            Finding(
-                "interrupted",
-                "warning",
-                f"interrupted: {next(iter(blocks.values())).shape[1]} of {settings.draws} draws per chain "
-                "were kept, and the study is marked partial. Run it again for a complete posterior.",
-            )
-        )
-    whole = {k: v for k, v in vars(settings).items() if k != "progressbar"}
-    told = {"name": drawn.engine, "asked": asked, "partial": drawn.partial, **drawn.notes}
-    parts = {"runs": table, "statistics": drawn.statistics, "engine": told, "settings": whole}
-    verdict = convergence(assemble(density, blocks, findings=(), **parts))
-    findings += [f for f in verdict.findings if f not in findings]
-    heard = [f.message for f in findings if f.severity != "note" and f not in table.findings]
+    return findings
+
+
+def _heed(heading: str, findings: Iterable[Finding], level: int = 3) -> None:
+    """Warn once of all findings that are more than a note."""
+    heard = [f.message for f in findings if f.severity != "note"]
     if heard:
-        warnings.warn("\n".join(["this fit asks for care:", *(f"- {m}" for m in heard)]), BayescaleWarning, 3)
-    return assemble(density, blocks, findings=findings, **parts)
+        warnings.warn(listed(heading, heard), BayescaleWarning, level)
 
 
 def _outliers(density: Density, blocks: Mapping[str, np.ndarray]) -> list[Finding]:

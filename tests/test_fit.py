@@ -290,7 +290,7 @@ def test_pooled_draws_are_labelled_by_group(monkeypatch):
     def mocked(target, settings, mode=None):
         top = find_mode(target)
         scatter = np.random.default_rng(0).multivariate_normal(np.zeros(target.dim), top.covariance, (4, 200))
-        return Draws("mocked", points=top.point + 0.5 * scatter)
+        return Draws("mocked", points=top.point + 0.1 * scatter)
 
     monkeypatch.setattr("bayescale.inference.engines.ENGINES", {"auto": mocked})
     with warnings.catch_warnings():

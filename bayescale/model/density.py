@@ -76,14 +76,14 @@ class Density:
                 found[name] = block.prior.constrain(q[..., at])  # type: ignore[union-attr]
         if self.middle:
             block, at = self._floor
-            found[block.name] = exp(q[..., at]) - self._above_floor(found)
+            found[block.name] = exp(q[..., at]) - self.above_floor(found)
         return found
 
     @cached_property
     def _floor(self) -> tuple[Block, int]:
         return self.slices[self.spec.structure.population(self.middle or "")]
 
-    def _above_floor(self, blocks: Mapping[str, Array]) -> Array:
+    def above_floor(self, blocks: Mapping[str, Array]) -> Array:
         """The law at the reference scales, less its floor."""
         s = self.spec.structure
         here = {k: blocks[s.population(k)] for k in s.law.parameters if k != self.middle}
@@ -95,7 +95,7 @@ class Density:
         for name, (block, _) in self.slices.items():
             value = np.asarray(blocks[name], dtype=float)
             if self.middle and block is self._floor[0]:
-                value = np.log(value + self._above_floor(blocks))[..., None]
+                value = np.log(value + self.above_floor(blocks))[..., None]
             elif not block.factor:
                 value = block.prior.unconstrain(value)[..., None]  # type: ignore[union-attr]
             parts.append(value)
@@ -147,7 +147,7 @@ class Density:
         name = self._floor[0].name
         allowed = blocks[name] > 0
         safe = dict(blocks) | {name: where(allowed, blocks[name], 1.0)}
-        found = self.log_prior(q, safe) + self.log_likelihood(safe).sum(-1)
+        found = self.log_prior(q, safe, moved) + self.log_likelihood(safe).sum(-1)
         return where(allowed, found, -math.inf)
 
     def gradient(self, q: np.ndarray) -> tuple[float, np.ndarray]:
@@ -264,7 +264,7 @@ class Density:
             b.name: b.prior.constrain(q[i] + shifts[j])  # type: ignore[union-attr]
             for j, (b, i) in enumerate(places.values())
         }
-        slopes = np.imag(np.broadcast_to(np.asarray(self._above_floor(stepped)), len(places))) / _STEP
+        slopes = np.imag(np.broadcast_to(np.asarray(self.above_floor(stepped)), len(places))) / _STEP
         for slope, (_, i) in zip(slopes, places.values(), strict=True):
             grad[i] -= along * slope
 

@@ -95,7 +95,7 @@ def specify(
         inputs=tuple(columns.values()),
         n_learnt=len(law.parameters),
         falls_with=tuple(columns[c] for c in law.falls_with),
-        groups=plain,
+        groups=(*plain, *_paths(wanted)),
     )
     raise_errors(findings, f"law {law.name!r} cannot be fitted to {runs.source or 'this table'}:")
     frame = runs.frame
@@ -175,6 +175,12 @@ def _factors(pool: Mapping[str, Any] | str, law: Law) -> dict[str, tuple[str, ..
             factors += [":".join(steps[: i + 1]) for i in range(len(steps))]
         found[letter] = tuple(dict.fromkeys(factors))
     return found
+
+
+def _paths(wanted: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """The nested factors as stated, ``a/b``, the longest of those that begin alike."""
+    stated = {f.replace(":", "/") for fs in wanted.values() for f in fs if ":" in f}
+    return sorted(p for p in stated if not any(other.startswith(f"{p}/") for other in stated))
 
 
 def _groups(

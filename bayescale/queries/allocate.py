@@ -1,6 +1,5 @@
 """How to spend a budget: the size and the data that the posterior thinks best."""
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING

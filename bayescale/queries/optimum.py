@@ -65,8 +65,8 @@ def budgets_of(flops: Any, least: float = 1e8) -> np.ndarray:
         raise InputError(f"flops={flops!r} must be a number or a list of numbers, such as 1e24.") from error
     if budgets.ndim != 1 or budgets.size == 0 or not (np.isfinite(budgets) & (budgets > least)).all():
         raise InputError(
-            f"flops={flops!r}: budgets are plain counts of operations above {least:g}, such as 1e24; with a cost "
-            "of your own, amounts above zero in its unit."
+            f"flops={flops!r}: budgets are plain counts of operations above {least:g}, such as 1e24; with a "
+            "cost of your own, amounts above zero in its unit."
         )
     return budgets
 

@@ -11,7 +11,9 @@ import numpy as np
 from bayescale.errors import BayescaleWarning, InputError
 from bayescale.model.noise import Noise, backward, forward
 from bayescale.queries.scales import as_frame, check_prob, decades_beyond, inputs_of
-from bayescale.queries.study import Study, groups_of, parameters_at, study_of
+from bayescale.queries.study import NEW, Study, groups_of, parameters_at, study_of
+from bayescale.runs.numbers import parse_numbers
+from bayescale.runs.schema import column_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,7 +68,8 @@ def predict(
     -----
     BayescaleWarning
         If a scale lies more than tenfold beyond the runs. On published runs, held back tenfold and
-        more, 90 % intervals of a plain law held 30 to 86 % of them.
+        more, 90 % intervals of a plain law held 30 to 86 % of them. If a family is named that was not
+        among the runs, and the study has one law for all families.
     """
     import xarray as xr
 
@@ -80,6 +83,7 @@ def predict(
     found = dict(zip(("mean", "lower", "median", "upper"), columns, strict=True))
     beyond = decades_beyond(study, inputs_of(study, frame))
     _warn_if_far(beyond)
+    _warn_if_unseen(posterior, study, frame)
     variables = {k: ("scale", v) for k, v in found.items()} | {"decades_beyond": ("scale", beyond)}
     asked = {
         str(c): ("scale", _plain(frame[c])) for c in frame.columns if str(c) not in {*variables, "scale"}
@@ -147,7 +151,7 @@ def _mapped[T](
     kind: str,
     random_seed: int,
 ) -> list[T]:
-    """`reduce(law, value)` over draws of shape (sample, row), for consecutive rows few enough to hold, on all cores.
+    """`reduce(law, value)` over draws of shape (sample, row), by rows few enough to hold, on all cores.
 
     Every batch draws the same new groups. Where the noise allows it, each sample scatters all its rows
     alike: every row's own distribution is as it should be, and bands are smooth.
@@ -199,13 +203,14 @@ def _quantiles(draws: np.ndarray, edges: list[float]) -> np.ndarray:
 
 
 def _plain(column: Any) -> np.ndarray:
+    """Cells as numbers if all are such, else as text; labels such as run ``007`` stay as they are."""
     if column.dtype.kind in "fiub":
         return column.to_numpy()
-    import pandas as pd
-
-    numbers = np.asarray(pd.to_numeric(column, errors="coerce"), dtype=float)
-    text = np.isnan(numbers).any()
-    return np.asarray(column.fillna("").astype(str), dtype=str) if text else numbers
+    known = column_of(str(column.name))
+    numbers = parse_numbers(column.tolist())
+    if (known and known.kind == "text") or len(numbers.faults) or np.isnan(numbers.values).any():
+        return np.asarray(column.fillna("").astype(str), dtype=str)
+    return numbers.values
 
 
 def _warn_if_far(beyond: np.ndarray) -> None:
@@ -218,3 +223,22 @@ def _warn_if_far(beyond: np.ndarray) -> None:
         BayescaleWarning,
         stacklevel=3,
     )
+
+
+def _warn_if_unseen(posterior: "xr.DataTree", study: Study, frame: "pd.DataFrame") -> None:
+    """Families that a study without families was never shown; it answers as for those it was."""
+    pooled = {part for factor in study.structure.factors for part in factor.split(":")}
+    if "family" not in frame or "family" in pooled or "family" not in posterior.children.get("runs", {}):
+        return
+    fitted = sorted(set(map(str, posterior["runs"].dataset["family"].values)))
+    asked = frame["family"].fillna("").astype(str).unique()
+    strange = [name for name in asked if name and name not in fitted and not name.lower().startswith(NEW)]
+    if strange:
+        warnings.warn(
+            f"family {', '.join(map(repr, strange[:5]))} was not among the runs (fitted: "
+            f"{', '.join(fitted[:12])}{', …' if len(fitted) > 12 else ''}). This study has one law for all "
+            "families, and answers as if it were one of them. Write family = 'new' to say that this is "
+            "meant, or fit with pool=..., whose answer for a new family shows how much families differ.",
+            BayescaleWarning,
+            stacklevel=3,
+        )

@@ -7,6 +7,7 @@ import numpy as np
 
 from bayescale.errors import InputError
 from bayescale.queries.study import Study
+from bayescale.runs.numbers import parse_numbers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +39,7 @@ def as_frame(scales: Any) -> "pd.DataFrame":
     elif isinstance(scales, pd.DataFrame):
         frame = scales.reset_index(drop=True)
     elif isinstance(scales, Mapping):
-        width = max([np.size(v) for v in scales.values()] or [0])
-        frame = pd.DataFrame({k: np.broadcast_to(np.atleast_1d(v), width) for k, v in scales.items()})
+        frame = pd.DataFrame(_columns(scales))
     elif isinstance(scales, list) and all(isinstance(row, Mapping) for row in scales):
         frame = pd.DataFrame(scales)
     else:
@@ -50,6 +50,19 @@ def as_frame(scales: Any) -> "pd.DataFrame":
     if len(frame) == 0:
         raise InputError("scales: the table has no rows; give at least one scale to ask about.")
     return frame
+
+
+def _columns(scales: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Columns of one length: a single cell serves for all rows."""
+    cells = {str(name): np.atleast_1d(cell) for name, cell in scales.items()}
+    lengths = {name: column.shape for name, column in cells.items() if column.shape != (1,)}
+    if len(set(lengths.values())) > 1 or any(len(shape) > 1 for shape in lengths.values()):
+        told = ", ".join(f"{name} {shape}" for name, shape in list(lengths.items())[:8])
+        raise InputError(
+            f"scales: columns differ in shape ({told}). Give each a number, or one for each row."
+        )
+    width = next(iter(lengths.values()), (1,))
+    return {name: np.broadcast_to(column, width) for name, column in cells.items()}
 
 
 def _read(path: Any) -> "pd.DataFrame":
@@ -93,9 +106,10 @@ def inputs_of(study: Study, frame: "pd.DataFrame") -> dict[str, np.ndarray]:
 
 
 def _numbers(column: Any) -> np.ndarray:
-    import pandas as pd
-
-    return np.asarray(pd.to_numeric(column, errors="coerce"), dtype=float)
+    """Cells as floats, read as a run table reads them; NaN where they are no numbers."""
+    if column.dtype.kind in "fiu":
+        return column.to_numpy(dtype=float)
+    return parse_numbers(column.tolist()).values
 
 
 def decades_beyond(study: Study, inputs: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -31,6 +31,7 @@ CHECKS: dict[str, Check] = {
     "one result under two names": repeats.identical_results,
     "one run at several scales": repeats.repeated_runs,
     "one name in two families": repeats.ids_across_families,
+    "one run a family": repeats.families_of_one,
     "checkpoints among finished runs": repeats.checkpoints,
     "experts without active size": meaning.experts_without_active,
     "modalities under one floor": meaning.mixed_modalities,

@@ -77,6 +77,7 @@ def design_findings(
         *[finding for name in falls_with for finding in _rising(frame, law, name)],
         *[finding for name in columns for finding in _groups(frame, name)],
         *[finding for group in groups if "/" in group for finding in _nested(frame, group)],
+        *_partly_known(frame, places),
         *checkpoints(frame, places),
     ]
 
@@ -253,9 +254,22 @@ def _nested(frame: "pd.DataFrame", path: str) -> list[Finding]:
             label = clash[inner].iloc[0]
             outers = ", ".join(repr(str(o)[:60]) for o in clash.loc[clash[inner] == label, outer].head(5))
             told = (
-                f"{inner} {str(label)[:60]!r} stands in {outer} {outers}, but groups {path!r} say that "
-                f"each {inner} belongs "
-                f"to one {outer}. Give each its own name, or pool by the two columns apart."
+                f"{inner} {str(label)[:60]!r} stands in {outer} {outers}, but groups {path!r} say that each "
+                f"{inner} belongs to one {outer}, so it counts as another {inner} in each. Give each its own "
+                f"name, or pool by the two columns apart: [{outer!r}, {inner!r}]."
             )
             found.append(Finding("nested-clash", "warning", told))
     return found
+
+
+def _partly_known(frame: "pd.DataFrame", places: Places) -> list[Finding]:
+    """Standard errors given for some rows only."""
+    rows = np.flatnonzero(~np.isfinite(numbers(frame, "value_se")))
+    if len(rows) in (0, len(frame)):
+        return []
+    told = (
+        f"{places.column('value_se')} is empty in {len(rows):,} of {len(frame):,} rows, such as "
+        f"{places.row(frame, int(rows[0]))}: these are taken as having no error of their own, and so weigh "
+        "more than the others. Give it for all rows, or leave the column out."
+    )
+    return [Finding("partial-errors", "warning", told)]

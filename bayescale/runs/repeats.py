@@ -12,7 +12,14 @@ from bayescale.runs.schema import metric_of
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["checkpoints", "duplicate_ids", "identical_results", "ids_across_families", "repeated_runs"]
+__all__ = [
+    "checkpoints",
+    "duplicate_ids",
+    "families_of_one",
+    "identical_results",
+    "ids_across_families",
+    "repeated_runs",
+]
 
 _SIZES = (
     "n_params", "n_active_params", "n_tokens", "tokens_unique", "n_samples", "tokens_text", "tokens_image",
@@ -107,7 +114,7 @@ def repeated_runs(frame: "pd.DataFrame", places: Places) -> list[Finding]:
     if not len(rows):
         return []
     runs = frame.iloc[rows][list(_RUN)].drop_duplicates()
-    named = ", ".join(repr(str(run)[:60]) for run in runs["run_id"].head(3))
+    named = ", ".join(repr(str(run)[:60]) for run in runs["run_id"].unique()[:3])
     keep = " (where='is_final == 1')" if (numbers(frame, "is_final") == 1).any() else ""
     count = f"{len(runs):,} run" + ("s" if len(runs) > 1 else "")
     return [
@@ -144,6 +151,19 @@ def ids_across_families(frame: "pd.DataFrame", places: Places) -> list[Finding]:
             "run, give it one family; if these are two runs, give them two names.",
         )
     ]
+
+
+def families_of_one(frame: "pd.DataFrame", places: Places) -> list[Finding]:
+    """A family for each row: then the column says nothing of what runs share."""
+    n_families = len(frame["family"].unique())
+    if n_families < 10 or n_families < len(frame):  # a handful may well be meant
+        return []
+    told = (
+        f"{places.column('family')} has {n_families:,} families of one run each, but a family is "
+        "runs that share one law: nothing that sets families apart can be told from noise. Name coarser "
+        "families, or leave the column out if all runs are alike."
+    )
+    return [Finding("families-of-one", "warning", told)]
 
 
 def checkpoints(frame: "pd.DataFrame", places: Places) -> list[Finding]:
