@@ -28,7 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 on success, 1 on a fault (told in one message on standard error, without a traceback unless
-        the environment has ``BAYESCALE_DEBUG=1``), 2 on wrong usage, 130 when interrupted.
+        the environment has ``BAYESCALE_DEBUG=1``), 2 on wrong usage, 130 when interrupted (Ctrl-C or
+        SIGTERM) before there was anything to keep.
     """
     _write_anything()
     try:
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else USAGE
     try:
-        with _plain_warnings():
+        with _plain_warnings(), _stoppable():
             module, verb = given.verb
             status = getattr(import_module(f"bayescale.cli.{module}"), verb)(given)
             sys.stdout.flush()
@@ -104,6 +105,23 @@ def _plain_warnings() -> Iterator[None]:
         warnings.filterwarnings("always", category=BayescaleWarning)
         warnings.showwarning = tell
         yield
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Take the SIGTERM of a batch queue as Ctrl-C, so that a fit keeps and saves the draws it has."""
+    import signal
+    import threading
+
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

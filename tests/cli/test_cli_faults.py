@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -136,6 +137,17 @@ def test_an_interrupt_ends_with_status_130_and_a_word(run, studies, monkeypatch)
     told = run("intervals", studies / "flat.nc")
     assert told.status == 130
     assert told.err == "interrupted.\n"
+
+
+def test_a_batch_queue_s_signal_stops_it_as_ctrl_c_does(run, studies, monkeypatch):
+    def terminated(*_, **__):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("bayescale.queries.intervals.intervals", terminated)
+    told = run("intervals", studies / "flat.nc")
+    assert told.status == 130
+    assert told.err == "interrupted.\n"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_full_disk_is_the_users_to_mend(run, tables, studies, monkeypatch):

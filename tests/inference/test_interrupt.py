@@ -1,7 +1,9 @@
 """Ctrl-C that compiled code swallows is remembered, and what an engine makes of it is one thing."""
 
 import signal
+import sys
 import threading
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -66,14 +68,12 @@ def test_a_sampler_stopped_in_warm_up_leaves_an_interrupt_and_no_other_error(sha
 
 
 def test_pymc_stopped_in_warm_up_leaves_an_interrupt_and_no_other_error(monkeypatch):
-    import pymc as pm
-
     def early(**options):
         swallowed()
         raise ValueError("Not enough samples to build a trace.")
 
-    monkeypatch.setattr(pm, "sample", early)
-    target = SimpleNamespace(symbolic=pm.Model)
+    monkeypatch.setitem(sys.modules, "pymc", SimpleNamespace(sample=early))
+    target = SimpleNamespace(symbolic=nullcontext)
     settings = SimpleNamespace(
         draws=10, tune=10, chains=2, random_seed=0, target_accept=0.9, progressbar=False
     )
