@@ -226,7 +226,7 @@ def _study(
 ) -> "xr.DataTree":
     """Assemble the tree, judge the draws, and say what was found."""
     from bayescale.diagnostics.convergence import convergence
-    from bayescale.model.posterior import assemble
+    from bayescale.model.posterior import assemble, with_findings
 
     findings = _outliers(density, blocks)
     if drawn.partial:
@@ -240,11 +240,11 @@ def _study(
         )
     whole = {k: v for k, v in vars(settings).items() if k != "progressbar"}
     told = {"name": drawn.engine, "asked": asked, "partial": drawn.partial, **drawn.notes}
-    parts = {"runs": table, "statistics": drawn.statistics, "engine": told, "settings": whole}
-    findings += convergence(assemble(density, blocks, findings=(), **parts)).findings
+    tree = assemble(density, blocks, runs=table, statistics=drawn.statistics, engine=told, settings=whole)
+    findings += convergence(tree).findings
     findings = [f for f in findings if f not in foreseen]
     _heed("this fit asks for care:", findings, 4)
-    return assemble(density, blocks, findings=[*foreseen, *findings], **parts)
+    return with_findings(tree, [*foreseen, *findings])
 
 
 def _foreseen(spec: Spec, settings: Settings, asked: str) -> list[Finding]:

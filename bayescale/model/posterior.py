@@ -19,7 +19,7 @@ from bayescale.runs.table import RunTable
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FORMAT", "LARGEST_POINTWISE", "assemble", "paper_values"]
+__all__ = ["FORMAT", "LARGEST_POINTWISE", "assemble", "paper_values", "with_findings"]
 
 FORMAT = 1
 LARGEST_POINTWISE = 50_000_000  # numbers; beyond it the pointwise log likelihood (8 bytes each) is left out
@@ -34,7 +34,6 @@ def assemble(
     statistics: Mapping[str, np.ndarray],
     engine: Mapping[str, Any],
     settings: Mapping[str, Any],
-    findings: Sequence[Finding],
 ) -> "xr.DataTree":
     """The study as a tree: all that a query, a comparison or the command line needs.
 
@@ -48,7 +47,6 @@ def assemble(
     statistics : mapping of str to array of shape (chain, draw)
     engine, settings : mapping
         What ran, and how; written into the record.
-    findings : sequence of Finding
 
     Returns
     -------
@@ -77,8 +75,16 @@ def assemble(
                 {"chain": np.arange(chains), "draw": np.arange(draws), **fitting}
             )
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs["bayescale"] = json.dumps(_record(spec, engine, settings, findings))
+    tree.attrs["bayescale"] = json.dumps(_record(spec, engine, settings))
     return tree
+
+
+def with_findings(tree: "xr.DataTree", findings: Sequence[Finding]) -> "xr.DataTree":
+    """The same study with these findings in its record."""
+    record = json.loads(tree.attrs["bayescale"]) | {"findings": [asdict(f) for f in findings]}
+    found = tree.copy()
+    found.attrs["bayescale"] = json.dumps(record)
+    return found
 
 
 def paper_values(structure: Structure, at_reference: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,9 +167,7 @@ def _run_table(runs: RunTable) -> "xr.Dataset":
     return xr.Dataset(variables)
 
 
-def _record(
-    spec: Spec, engine: Mapping[str, Any], settings: Mapping[str, Any], findings: Sequence[Finding]
-) -> dict[str, Any]:
+def _record(spec: Spec, engine: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     s = spec.structure
     return to_dict(s) | {
         "format": FORMAT,
@@ -177,7 +181,7 @@ def _record(
         "settings": dict(settings),
         "random_seed": settings["random_seed"],
         "partial": bool(engine.get("partial", False)),
-        "findings": [asdict(f) for f in findings],
+        "findings": [],
     }
 
 

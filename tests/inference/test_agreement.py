@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 # What the design tells well enough for a posterior in one piece; broken and ten-parameter laws get priors
 # as narrow as a user with a published law would give.
 NARROW = {
-    "bnsl_one": {"c1": bs.between(0.05, 0.4), "d1": bs.between(0.3, 3.0), "f1": bs.between(0.3, 1.0)},
+    "bnsl_one": {"c1": bs.between(0.15, 0.35), "d1": bs.between(0.5, 2.0), "f1": bs.between(0.3, 1.0)},
     "bnsl_two": {
         "c1": bs.between(0.05, 0.3),
         "d1": bs.between(0.1, 0.5),

@@ -53,7 +53,7 @@ def made_posterior(pool=None, *, reference=None, width=1.0, sigma=0.01, draws=25
             blocks[block.name] = 0.1 * np.exp(0.1 * width * rng.normal(size=(4, draws)))
     blocks["sigma"] = np.full((4, draws), sigma)
     parts = {"statistics": {}, "engine": {"name": "made"}, "settings": {"random_seed": seed}}
-    return assemble(Density(spec), blocks, runs=runs, findings=(), **parts)
+    return assemble(Density(spec), blocks, runs=runs, **parts)
 
 
 def drawn(posterior, *names):
