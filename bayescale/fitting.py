@@ -211,6 +211,7 @@ def _target(spec: Spec, density: Density) -> tuple[Target, Any]:
         gradient=coordinates.gradient,
         starts=starting_points(density),
         symbolic=lambda: build(spec),
+        width=spec.value.size,
     )
     return target, coordinates
 

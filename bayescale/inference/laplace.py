@@ -18,7 +18,7 @@ __all__ = ["KHAT_LIMIT", "laplace"]
 KHAT_LIMIT = 0.5  # below it the weights have finite variance (Vehtari et al. 2024, arXiv:1507.02646)
 _TAILS = 7.0  # degrees of freedom of the proposal: heavier than the posterior in every trial
 _ROUNDS = 4
-_BATCH = 2_000_000  # numbers held at once when the density is evaluated
+_MOST_WORK = 1_000_000_000  # proposals times runs above which 4,000 proposals, still enough, must do
 
 
 def laplace(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
@@ -36,6 +36,7 @@ def laplace(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
     mode = mode or find_mode(target)
     wanted = settings.chains * settings.draws
     size = max(8000, 3 * wanted)
+    size = min(size, max(4000, _MOST_WORK // target.width))
     centre, covariance = mode.point, mode.covariance
     best: tuple[float, float, np.ndarray, np.ndarray] | None = None
     rounds = 0
@@ -86,11 +87,7 @@ def _propose(
     points = centre + (normal / np.sqrt(stretch)[:, None]) @ root.T
     distance = (normal**2).sum(1) / stretch
     log_proposal = -0.5 * (_TAILS + dim) * np.log1p(distance / _TAILS)
-    step = max(1, _BATCH // max(1, target.dim * 64))
-    with np.errstate(all="ignore"):
-        heights = np.concatenate(
-            [np.asarray(target.log_density(points[i : i + step])) for i in range(0, size, step)]
-        )
+    heights = target.heights(points)
     return points, np.where(np.isfinite(heights), heights - log_proposal, -np.inf)
 
 

@@ -48,7 +48,7 @@ def find_mode(target: Target, n_starts: int = 4) -> Mode:
         If the density is finite at none of the starts.
     """
     with np.errstate(all="ignore"):  # far from the mode a law may overflow
-        heights = np.nan_to_num(np.asarray(target.log_density(target.starts)), nan=-np.inf)
+        heights = np.nan_to_num(target.heights(target.starts), nan=-np.inf)
         chosen = _spread_out(target.starts, heights, n_starts)
         ends = [_climb(target, start) for start in chosen]
         if not ends:

@@ -8,6 +8,8 @@ import numpy as np
 
 __all__ = ["Draws", "Settings", "Target"]
 
+_BATCH = 2_000_000  # numbers held at once when the density is evaluated at many points
+
 
 @dataclass(frozen=True)
 class Target:
@@ -25,6 +27,8 @@ class Target:
         Plausible points, best first or in any order.
     symbolic : callable
         Makes the same posterior as a ``pymc.Model``; called only by engines that need it.
+    width : int, default 64
+        Numbers that the density works on for one point, such as one for each run.
     """
 
     names: tuple[str, ...]
@@ -32,11 +36,19 @@ class Target:
     gradient: Callable[[np.ndarray], tuple[float, np.ndarray]]
     starts: np.ndarray
     symbolic: Callable[[], Any]
+    width: int = 64
 
     @property
     def dim(self) -> int:
         """Number of coordinates."""
         return len(self.names)
+
+    def heights(self, points: np.ndarray) -> np.ndarray:
+        """Log density of each of many points, shape ``(point, dim)``, by parts that memory holds."""
+        step = max(1, _BATCH // max(64 * self.dim, self.width))
+        with np.errstate(all="ignore"):
+            parts = [self.log_density(points[i : i + step]) for i in range(0, len(points), step)]
+        return np.concatenate([np.asarray(part) for part in parts])
 
 
 @dataclass(frozen=True)

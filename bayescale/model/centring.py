@@ -26,7 +26,7 @@ from bayescale.model.density import Density, with_middle
 from bayescale.model.spec import Spec, without_pooling
 from bayescale.model.start import starting_points
 from bayescale.model.structure import Structure
-from bayescale.priors import link, unlink
+from bayescale.priors import Prior, link, unlink
 
 __all__ = ["Adapted", "Frame", "adapt"]
 
@@ -42,6 +42,9 @@ class Frame:
     information : array of shape (group, letter, letter)
         Over all parameters of the law, on the link scale.
     middle : array of shape (group, letter)
+        Where they were taken: the mode of the group's runs, near that of all runs.
+    pull : array of shape (group, letter)
+        Slope of the log likelihood there, which is not zero where few runs leave a say to the prior.
     prior_mean, prior_precision : array of shape (letter,)
         Of the population values.
     """
@@ -49,6 +52,7 @@ class Frame:
     pooled: tuple[int, ...]
     information: np.ndarray
     middle: np.ndarray
+    pull: np.ndarray
     prior_mean: np.ndarray
     prior_precision: np.ndarray
 
@@ -117,7 +121,8 @@ class Adapted:
                 total = total - log_width
             here = stack([link(s.law.parameters[k], blocks[s.population(k)]) for k in letters])
             away = frame.middle - here[..., None, :]
-            right = spread * (frame.information[:, frame.pooled] * away[..., None, :]).sum(-1)
+            drawn = (frame.information * away[..., None, :]).sum(-1) + frame.pull
+            right = spread * drawn[..., frame.pooled]
             half = _solve_lower(root, right) + stack([blocks[n] for n in names])
             offsets = _solve_upper(root, half)
             blocks.update({name: offsets[..., i] for i, name in enumerate(names)})
@@ -138,7 +143,9 @@ def _population(frame: Frame, spread: Array, root: Array, z: Array) -> tuple[Arr
     columns = _solve_lower(root, _swap(reach))  # (..., group, letter, pooled)
     known = frame.information - (columns[..., :, None, :] * columns[..., None, :, :]).sum(-1)
     precision = known.sum(-3) + np.diag(frame.prior_precision)
-    pull = (known * frame.middle[:, None, :]).sum(-1).sum(-2) + frame.prior_precision * frame.prior_mean
+    slope = _solve_lower(root, spread * frame.pull[:, frame.pooled])
+    told = (known * frame.middle[:, None, :]).sum(-1) + frame.pull - (columns * slope[..., None, :]).sum(-1)
+    pull = told.sum(-2) + frame.prior_precision * frame.prior_mean
     width = _cholesky(precision)
     return _solve_upper(width, _solve_lower(width, pull) + z), _log_diagonal(width)
 
@@ -224,25 +231,50 @@ def _on_link_scale(s: Structure, letter: str) -> bool:
 
 
 def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Frame:
-    """Fit each group's runs alone, under the population's priors, and keep mode and information."""
+    """Fit each group's runs alone, not too far from all the others, and keep mode and information."""
     s = spec.structure
     letters = list(s.law.parameters)
-    found = [
-        _alone(spec, bare, np.flatnonzero(spec.index[factor] == g), everyone)
+    near = _near(s, bare, factor, everyone)
+    fits = [
+        _alone(spec, near, np.flatnonzero(spec.index[factor] == g), everyone)
         for g in range(len(s.labels[factor]))
     ]
+    found = [_told(density, blocks | _common_noise(fits)) for density, blocks in fits]
     free = [link(s.law.parameters[k], s.priors[k].sample(np.random.default_rng(0), 4000)) for k in letters]
     return Frame(
         pooled=tuple(i for i, k in enumerate(letters) if factor in s.pool.get(k, ())),
         information=np.stack([f[0] for f in found]),
         middle=np.stack([f[1] for f in found]),
+        pull=np.stack([f[2] for f in found]),
         prior_mean=np.array([np.mean(x) for x in free]),
         prior_precision=np.array([1 / np.var(x) for x in free]),
     )
 
 
-def _alone(spec: Spec, bare: Density, rows: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Information and middle of one group's runs about the law's parameters, on the link scale."""
+def _near(s: Structure, bare: Density, factor: str, everyone: np.ndarray) -> Density:
+    """The unpooled density with priors about the common mode, as wide as groups are thought to differ.
+
+    Under wide priors the mode of a few runs lies anywhere, and says nothing of where the group will be.
+    """
+    own = bare.spec.structure
+    blocks = bare.blocks(everyone)
+    priors = dict(own.priors)
+    shapes = {"positive": "LogNormal", "unit": "LogitNormal", "real": "Normal"}
+    for letter, kind in s.law.parameters.items():
+        stated = s.priors.get(f"{letter}_sd_{factor}", _COMMON)
+        width = float(np.sqrt(np.mean(stated.sample(np.random.default_rng(0), 4000) ** 2)))
+        centre = float(link(kind, blocks[own.population(letter)]))
+        priors[letter] = Prior(shapes[kind.support], mu=centre, sigma=width)
+    return replace(bare, spec=replace(bare.spec, structure=replace(own, priors=priors)))
+
+
+_COMMON = Prior("HalfNormal", sigma=0.1)  # how far a parameter that is common to all may move for one group
+
+
+def _alone(
+    spec: Spec, bare: Density, rows: np.ndarray, start: np.ndarray
+) -> tuple[Density, dict[str, np.ndarray]]:
+    """One group's runs under the given priors: the density and its mode."""
     own = replace(
         bare.spec,
         inputs={k: v[rows] for k, v in spec.inputs.items()},
@@ -251,14 +283,27 @@ def _alone(spec: Spec, bare: Density, rows: np.ndarray, start: np.ndarray) -> tu
         run_ids=tuple(spec.run_ids[i] for i in rows),
     )
     density = replace(bare, spec=own)
-    blocks = density.blocks(find_mode(_target(density, start[None])).point)
-    kinds, s = spec.structure.law.parameters, own.structure
-    middle = np.array([float(link(kind, blocks[s.population(k)])) for k, kind in kinds.items()])
+    return density, density.blocks(find_mode(_target(density, start[None])).point)
+
+
+def _common_noise(fits: list[tuple[Density, dict[str, np.ndarray]]]) -> dict[str, np.ndarray]:
+    """Scatter common to all groups: a group of few runs, fitted alone, seems to have none."""
+    if "sigma" not in fits[0][1]:
+        return {}
+    logs = [np.log(blocks["sigma"]) for _, blocks in fits]
+    return {"sigma": np.exp(np.average(logs, weights=[d.spec.value.size for d, _ in fits]))}
+
+
+def _told(density: Density, blocks: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Information, middle and slope of the log likelihood at one point, on the link scale."""
+    s = density.spec.structure
     slopes, weight = density.information_rows(blocks)
-    along = np.stack([slopes[k] for k in kinds])
-    return (along * weight) @ along.T, middle
+    along = np.stack([slopes[k] for k in s.law.parameters])
+    middle = np.array([float(link(kind, blocks[s.population(k)])) for k, kind in s.law.parameters.items()])
+    by_row = density.likelihood_steps(blocks)[1]
+    return (along * weight) @ along.T, middle, np.array([by_row[k].sum() for k in s.law.parameters])
 
 
 def _target(density: Density, starts: np.ndarray | None = None) -> Target:
     points = starting_points(density, 24) if starts is None else starts
-    return Target(density.names, density, density.gradient, points, lambda: None)
+    return Target(density.names, density, density.gradient, points, lambda: None, density.spec.value.size)

@@ -159,7 +159,7 @@ class Density:
         blocks = self.blocks(q)
         if self.middle and not blocks[self._floor[0].name] > 0:
             return -math.inf, np.zeros_like(q)
-        total, by_row, by_noise = self._likelihood_steps(blocks)
+        total, by_row, by_noise = self.likelihood_steps(blocks)
         prior, grad = self._prior_steps(q, blocks)
         s = self.spec.structure
         for letter, kind in s.law.parameters.items():
@@ -194,7 +194,7 @@ class Density:
         scatter = blocks.get("sigma", 0.05)
         return slopes, 1.0 / (np.asarray(scatter) ** 2 + self.spec.error**2)
 
-    def _likelihood_steps(
+    def likelihood_steps(
         self, blocks: Mapping[str, np.ndarray]
     ) -> tuple[float, dict[str, np.ndarray], dict[str, float]]:
         """Log likelihood, its derivative by row in each link-scale parameter, and in each noise parameter."""

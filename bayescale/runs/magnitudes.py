@@ -250,6 +250,7 @@ def memory_needed(frame: "pd.DataFrame", places: Places) -> list[Finding]:
     told = (
         f"the table has {n_rows:,} rows: pointwise log-likelihoods of 4000 draws would take "
         f"{gigabytes:.1f} GB of "
-        "memory, and time grows with the rows. Select with where, or thin learning curves."
+        "memory, and a fit takes minutes to hours, in step with the rows. Select with where, or thin "
+        "learning curves."
     )
     return [Finding("many-rows", "warning" if gigabytes > 4 else "note", told)]
