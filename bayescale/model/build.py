@@ -1,6 +1,14 @@
 """The readable model: a specification written in PyMC, with named dims."""
 
+import atexit
+import os
+import shutil
+import sys
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,10 +55,37 @@ def build(spec: Spec) -> "pm.Model":
 
 def _pymc() -> Any:
     """PyMC; that it imports names which PyTensor has moved is no news to the user."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _compile_folder():
         warnings.simplefilter("ignore", DeprecationWarning)
         import pymc
     return pymc
+
+
+@contextmanager
+def _compile_folder() -> Iterator[None]:
+    """Give PyTensor, while it is first imported, a temporary folder where the home folder is closed to it."""
+    flags = os.environ.get("PYTENSOR_FLAGS", "")
+    if "pytensor" in sys.modules or "compiledir" in flags or _home_is_open():
+        yield
+        return
+    folder = tempfile.mkdtemp(prefix="bayescale-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["PYTENSOR_FLAGS"] = ",".join(filter(None, [flags, f"base_compiledir={folder}"]))
+    try:
+        yield
+    finally:
+        os.environ["PYTENSOR_FLAGS"] = flags
+        if not flags:
+            del os.environ["PYTENSOR_FLAGS"]
+
+
+def _home_is_open() -> bool:
+    try:
+        folder = Path.home() / ".pytensor"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return False
+    return os.access(folder, os.W_OK)
 
 
 def _variable(structure: Structure, block: Block, so_far: dict[str, Any]) -> Any:

@@ -79,7 +79,9 @@ def test_a_url_is_refused_without_a_connection(study):
             server.accept()
 
 
-@pytest.mark.parametrize("address", ["s3://b/fit.zarr", "file:///home/fit.nc", "simplecache::http://h/fit.nc"])
+@pytest.mark.parametrize(
+    "address", ["s3://b/fit.zarr", "file:///home/fit.nc", "simplecache::http://h/fit.nc"]
+)
 def test_other_addresses_are_refused(address):
     refused(address, "URL")
 
