@@ -2,12 +2,14 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayescale.errors import BayescaleWarning, InputError
+from bayescale.inference.memory import present_gb
 from bayescale.inference.target import Draws, Settings, Target
 from bayescale.laws import Law
 from bayescale.model.centring import adapt
@@ -129,14 +131,15 @@ def fit(
     foreseen = [*spec.findings, *_foreseen(spec, settings, engine)]
     _heed("these runs ask for care:", [f for f in foreseen if f not in table.findings])
     density = with_middle(Density(spec))
-    target, coordinates = _target(spec, density)
-    try:
-        drawn = run_engine(target, settings)
-    except KeyboardInterrupt as stop:
-        raise KeyboardInterrupt(str(stop) or "interrupted before the first draw was kept") from None
-    _refuse_uncertified(drawn)
-    blocks = dict(drawn.named) if drawn.named is not None else coordinates.blocks(drawn.points)
-    return _study(density, blocks, drawn, table, engine, settings, foreseen)
+    with _memory_in_words(settings, spec):
+        target, coordinates = _target(spec, density)
+        try:
+            drawn = run_engine(target, settings)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(str(stop) or "interrupted before the first draw was kept") from None
+        _refuse_uncertified(drawn)
+        blocks = dict(drawn.named) if drawn.named is not None else coordinates.blocks(drawn.points)
+        return _study(density, blocks, drawn, table, engine, settings, foreseen)
 
 
 def build_model(
@@ -341,20 +344,29 @@ def _whole(name: str, value: Any, least: int, most: float = math.inf) -> int:
 
 
 def _refuse_too_large(draws: int, spec: Spec) -> None:
-    import os
-
     unknowns = sum(b.size for b in spec.structure.blocks)
-    needed = draws * unknowns * 8 * _COPIES / 2**30
-    try:
-        present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    except (ValueError, OSError, AttributeError):
-        present = _LARGEST_GB
+    needed, present = draws * unknowns * 8 * _COPIES / 2**30, present_gb()
     if needed > min(0.6 * present, _LARGEST_GB):
         raise InputError(
-            f"draws: {draws:,} draws of {unknowns} unknowns need about {needed:,.0f} GB of memory (this "
-            f"machine has {present:,.0f} GB; {_LARGEST_GB:.0f} GB is the limit anywhere). A few thousand "
-            "draws in all are enough: use draws=1000."
+            f"draws: {draws:,} draws of {unknowns} unknowns need about {needed:,.1f} GB of memory (this "
+            f"process may have {present:,.1f} GB; {_LARGEST_GB:.0f} GB is the limit anywhere). A few "
+            "thousand draws in all are enough: use draws=1000."
         )
+
+
+@contextmanager
+def _memory_in_words(settings: Settings, spec: Spec) -> Iterator[None]:
+    """What to do about memory that ran out, in place of what NumPy and JAX say of it."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise InputError(
+            f"out of memory: {settings.chains} chains of {settings.draws:,} draws over "
+            f"{spec.value.size:,} runs do not fit into {present_gb():,.1f} GB. Fewer draws (draws=500) or "
+            "fewer runs (where=...) need less."
+        ) from error
 
 
 def _refuse_unknown(unknown: Mapping[str, Any]) -> None:

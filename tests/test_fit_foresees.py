@@ -7,7 +7,7 @@ import pytest
 from test_fit import QUICK, good
 
 import bayescale as bs
-from bayescale.errors import BayescaleWarning
+from bayescale.errors import BayescaleWarning, InputError
 from bayescale.inference.engines import ENGINES
 from bayescale.model.spec import specify
 
@@ -80,3 +80,35 @@ def test_an_interrupt_says_what_was_interrupted(monkeypatch):
     monkeypatch.setattr("bayescale.inference.engines.ENGINES", dict.fromkeys(ENGINES, impatient))
     with pytest.raises(KeyboardInterrupt, match="interrupted before the first draw"):
         bs.fit(good(), **QUICK)
+
+
+@pytest.mark.parametrize("error", [MemoryError("144 MiB"), RuntimeError("RESOURCE_EXHAUSTED: Out of memory")])
+def test_memory_that_runs_out_is_said_with_the_mend(monkeypatch, error):
+    def greedy(*_):
+        raise error
+
+    monkeypatch.setattr("bayescale.inference.engines.ENGINES", dict.fromkeys(ENGINES, greedy))
+    with pytest.raises(InputError, match=r"out of memory.*500 draws over 24 runs.*draws=500") as caught:
+        bs.fit(good(), **QUICK)
+    assert caught.value.__cause__ is error
+
+
+def test_another_fault_of_an_engine_is_passed_on(monkeypatch):
+    def broken(*_):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr("bayescale.inference.engines.ENGINES", dict.fromkeys(ENGINES, broken))
+    with pytest.raises(RuntimeError, match="something else"):
+        bs.fit(good(), **QUICK)
+
+
+def test_draws_are_held_against_what_the_process_may_have(monkeypatch):
+    monkeypatch.setattr("bayescale.inference.memory.allowed_gb", lambda: 1.0)
+    with pytest.raises(InputError, match=r"draws: 4,000,000.*may have 1\.0 GB"):
+        bs.fit(good(), **(QUICK | {"draws": 1_000_000}))
+
+
+def test_jax_is_not_started_where_it_would_end_the_process(monkeypatch):
+    monkeypatch.setattr("bayescale.inference.numpyro.allowed_gb", lambda: 2.9)
+    with pytest.raises(InputError, match=r"'numpyro'.*held to 2\.9 GB of memory.*ulimit"):
+        bs.fit(good(), engine="numpyro", **QUICK)

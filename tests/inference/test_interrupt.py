@@ -13,6 +13,14 @@ from bayescale.inference import symbolic
 from bayescale.inference.interrupt import listening
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Python's own handler, which a process started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def swallowed():
     """Ctrl-C as compiled code takes it: raised, and lost."""
     with pytest.raises(KeyboardInterrupt):
