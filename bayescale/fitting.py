@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayescale.errors import BayescaleWarning, InputError
-from bayescale.inference.memory import present_gb
+from bayescale.inference.memory import allowed_gb, present_gb
+from bayescale.inference.slopes import by_jax
 from bayescale.inference.target import Draws, Settings, Target
 from bayescale.laws import Law
 from bayescale.model.centring import adapt
 from bayescale.model.density import Density, with_middle
+from bayescale.model.drift import Drift
+from bayescale.model.misfit import with_drift
 from bayescale.model.noise import Noise
 from bayescale.model.spec import Spec, specify
 from bayescale.runs.findings import Finding, listed
@@ -30,6 +33,7 @@ _ARGUMENTS = [
     "pool",
     "noise",
     "priors",
+    "measurements",
     "discrepancy",
     "engine",
     "draws",
@@ -44,6 +48,8 @@ _ARGUMENTS = [
 _COPIES = 20  # of the draws at the worst moment: importance sampling holds three proposals for each
 _LARGEST_GB = 16.0
 _LEAST_TUNE = 100
+_MOST_STEPPED = 80  # coordinates above which stepping along each costs more than compiling a gradient
+_FOR_JAX_GB = 3.5
 
 
 def fit(
@@ -53,7 +59,8 @@ def fit(
     pool: Mapping[str, str | list[str]] | str | None = None,
     noise: str | Noise | None = None,
     priors: Mapping[str, Any] | None = None,
-    discrepancy: None = None,
+    measurements: Any = None,
+    discrepancy: "str | Drift | None" = "auto",
     engine: str = "auto",
     draws: int = 1000,
     tune: int = 1000,
@@ -82,8 +89,16 @@ def fit(
         In place of defaults, by letter of the law (stated at the reference scales, the geometric middle
         of the runs), ``<letter>_sd_<column>`` or noise parameter: ``Prior(...)``, ``between(lower,
         upper)``, or a pymc_extras Prior.
-    discrepancy : None
-        Reserved for the misfit of the law; not available yet.
+    measurements : table of measurements, optional
+        Measured compression factors (``read_measurements``, ``load_measurements``), joined to those of the
+        law in one model: rows of each modality speak of its C by tokenizer and material. The runs' own are
+        read from the columns over which C is pooled, or from ``tokenizer_<modality>`` and
+        ``material_<modality>``; where the table has none, theirs is one more drawn from those measured.
+    discrepancy : {"auto", "drift"}, Drift or None, default "auto"
+        How the law may go wrong: "drift" is a smooth misfit, small among the runs and growing with
+        distance beyond them, with its size learnt (see `Drift`). None takes the law to be exact, as papers
+        do. "auto" takes the drift where backtests on published runs show that it earns its place: values
+        on the log, a law of size, data or compute, no pooling.
     engine : {"auto", "laplace", "numpyro", "nutpie", "pymc"}
         "auto" takes the importance-corrected Laplace posterior where it certifies itself (Pareto k-hat
         at most 0.5), and NUTS otherwise. "laplace" refuses where it cannot certify itself.
@@ -119,17 +134,16 @@ def fit(
     Values are taken to scatter independently about the law. See `convergence` and `identify`.
     """
     _refuse_unknown(unknown)
-    if discrepancy is not None:
-        raise InputError("discrepancy= is not available in this version: leave it out (None).")
     from bayescale.inference.engines import engine_of
     from bayescale.runs.read import read_runs
 
     run_engine = engine_of(engine)
     table = runs if isinstance(runs, RunTable) else read_runs(runs)
-    spec = specify(table, law, pool=pool, noise=noise, priors=priors)
+    spec = specify(table, law, pool=pool, noise=noise, priors=priors, measurements=measurements)
     settings = _settings(draws, tune, chains, random_seed, target_accept, progressbar, spec)
     foreseen = [*spec.findings, *_foreseen(spec, settings, engine)]
     _heed("these runs ask for care:", [f for f in foreseen if f not in table.findings])
+    spec = with_drift(spec, discrepancy)
     density = with_middle(Density(spec))
     with _memory_in_words(settings, spec):
         target, coordinates = _target(spec, density)
@@ -149,6 +163,7 @@ def build_model(
     pool: Mapping[str, str | list[str]] | str | None = None,
     noise: str | Noise | None = None,
     priors: Mapping[str, Any] | None = None,
+    measurements: Any = None,
 ) -> "pm.Model":
     """The PyMC model that `fit` would sample, to be read, drawn or extended.
 
@@ -158,7 +173,7 @@ def build_model(
     from bayescale.runs.read import read_runs
 
     table = runs if isinstance(runs, RunTable) else read_runs(runs)
-    return build(specify(table, law, pool=pool, noise=noise, priors=priors))
+    return build(specify(table, law, pool=pool, noise=noise, priors=priors, measurements=measurements))
 
 
 def prior_predictive(
@@ -168,12 +183,13 @@ def prior_predictive(
     pool: Mapping[str, str | list[str]] | str | None = None,
     noise: str | Noise | None = None,
     priors: Mapping[str, Any] | None = None,
+    measurements: Any = None,
     draws: int = 1000,
     random_seed: int = 0,
 ) -> "xr.Dataset":
     """Values that the priors alone expect at the scales of the runs.
 
-    Parameters are those of `fit`.
+    Parameters are those of `fit`. Measurements name the tokenizers here, and are not heeded themselves.
 
     Returns
     -------
@@ -186,7 +202,7 @@ def prior_predictive(
     from bayescale.runs.read import read_runs
 
     table = runs if isinstance(runs, RunTable) else read_runs(runs)
-    spec = specify(table, law, pool=pool, noise=noise, priors=priors)
+    spec = specify(table, law, pool=pool, noise=noise, priors=priors, measurements=measurements)
     s, rng = spec.structure, np.random.default_rng(random_seed)
     blocks = {
         b.name: b.prior.sample(rng, draws) if b.prior else rng.standard_normal((draws, b.size))
@@ -208,10 +224,11 @@ def _target(spec: Spec, density: Density) -> tuple[Target, Any]:
     from bayescale.model.start import starting_points
 
     coordinates = adapt(density)
+    many = coordinates.dim > _MOST_STEPPED and allowed_gb() > _FOR_JAX_GB
     target = Target(
         names=coordinates.names,
         log_density=coordinates,
-        gradient=coordinates.gradient,
+        gradient=by_jax(coordinates) if many else coordinates.gradient,
         starts=starting_points(density),
         symbolic=lambda: build(spec),
         width=spec.value.size,
@@ -288,11 +305,10 @@ def _heed(heading: str, findings: Iterable[Finding], level: int = 3) -> None:
 def _outliers(density: Density, blocks: Mapping[str, np.ndarray]) -> list[Finding]:
     """Runs further from the fitted law than noise explains, by name."""
     from bayescale.model.noise import forward
-    from bayescale.model.structure import row_parameters
 
     spec, s = density.spec, density.spec.structure
     middle = {k: np.median(v, axis=(0, 1)) for k, v in blocks.items()}
-    fitted = np.broadcast_to(s.law(*spec.scaled, **row_parameters(s, middle, spec.index)), spec.value.shape)
+    fitted = np.broadcast_to(density.mean(middle), spec.value.shape)
     away = forward(s.noise.on, spec.value) - forward(s.noise.on, fitted)
     scale = 1.4826 * float(np.median(np.abs(away - np.median(away))))
     far = np.flatnonzero(np.abs(away) > 6 * scale) if scale > 0 else np.array([], dtype=int)

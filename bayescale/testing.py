@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayescale.laws import Law, find
 from bayescale.laws.elementwise import Array
+from bayescale.laws.pure import pure_range
 from bayescale.model.noise import StudentT, as_noise
 from bayescale.model.structure import Structure, to_dict
 from bayescale.priors import Outcome, Prior, default_prior, default_spread, link, unlink
@@ -59,6 +61,8 @@ def synthetic_posterior(
     inputs, family = _inputs(structure, rng)
     noise = {name: blocks[name] for name in structure.noise_names}
     means, value = _values(structure, at_reference, inputs, family, rng)
+    if structure.noise.on == "log" and float(means.min()) <= 0:  # there is no log of it
+        structure = _on_the_value(structure)
     density = structure.noise.log_density(value, means, xr.zeros_like(value), **noise)
     posterior = dict(blocks)
     posterior |= {structure.base(k): v for k, v in at_reference.items()}
@@ -88,13 +92,18 @@ def _structure(law: Law, groups: tuple[str, ...]) -> Structure:
     return Structure(
         law=law,
         columns={name: name for name in law.inputs},
-        reference={name: _REFERENCE.get(name, 1.0) for name in law.inputs},
+        reference={name: _REFERENCE.get(name, 1.0) if law.scaling else 1.0 for name in law.inputs},
         metric="loss_nats",
         noise=noise,
         pool={varies: ("family",)} if groups else {},
         labels={"family": groups} if groups else {},
         priors=priors | noise.priors(_OUTCOME),
     )
+
+
+def _on_the_value(structure: Structure) -> Structure:
+    noise = as_noise(StudentT(on="value"))
+    return replace(structure, noise=noise, priors=dict(structure.priors) | noise.priors(_OUTCOME))
 
 
 def _key(structure: Structure, block: str) -> str:
@@ -161,7 +170,14 @@ def _inputs(structure: Structure, rng: np.random.Generator) -> tuple[dict[str, A
     inputs = {}
     for name, reference in structure.reference.items():
         low, high = (-2.0, 2.0) if name in _REFERENCE else (-1.5, -0.1)
-        inputs[name] = xr.DataArray(reference * np.exp(rng.uniform(low, high, _N_RUNS)), dims="run")
+        ends = pure_range(name)
+        if ends is not None:  # shares of several domains must leave room for one another
+            spread = rng.uniform(ends[0], ends[0] + (ends[1] - ends[0]) / 3, _N_RUNS)
+            inputs[name] = xr.DataArray(spread, dims="run")
+            continue
+        inputs[name] = xr.DataArray(
+            _REFERENCE.get(name, reference) * np.exp(rng.uniform(low, high, _N_RUNS)), dims="run"
+        )
     labels = np.array(structure.labels.get("family", ("all",)))
     return inputs, xr.DataArray(labels[np.arange(_N_RUNS) % len(labels)], dims="run")
 

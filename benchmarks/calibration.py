@@ -6,7 +6,8 @@ the draws. With correct inference ranks are uniform (Talts et al. 2018, arXiv:18
     uv run python benchmarks/calibration.py            # 200 simulations, 60 of pooled cases: about half an hour
     uv run python benchmarks/calibration.py --count 40 --pooled 10
 
-Writes docs/calibration.md.
+Writes docs/calibration.md. The joint model of losses and measured compression factors has a command of its
+own, benchmarks/calibration_compression.py.
 """
 
 import argparse
@@ -120,15 +121,18 @@ def ranks(case: Case, seed: int) -> tuple[dict[str, np.ndarray], str]:
     return {k: v.mean(0) for k, v in found.items()}, json.loads(study.attrs["bayescale"])["engine"]["name"]
 
 
-def calibrate(case: Case, count: int) -> pd.DataFrame:
-    """Coverage of intervals and two tests of uniform ranks, by quantity."""
+def calibrate(case: Any, count: int, ranked: Any = ranks) -> pd.DataFrame:
+    """Coverage of intervals and two tests of uniform ranks, by quantity.
+
+    `ranked` gives the ranks of one simulation of the case, and the engine that ran.
+    """
     from scipy.stats import chi2, kstest, norm
 
     gathered: dict[str, list[float]] = {}
     engines: list[str] = []
     began = time.perf_counter()
     for seed in range(count):
-        found, engine = ranks(case, seed)
+        found, engine = ranked(case, seed)
         engines.append(engine)
         for name, share in found.items():
             # One group of a pooled parameter for each simulation: groups share a truth, ranks must not.

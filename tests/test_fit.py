@@ -89,7 +89,7 @@ REFUSED = {
     "priors in a list": ({"priors": ["alpha"]}, r"priors=\['alpha'\].*by parameter"),
     "pooling in a list": ({"pool": ["family"]}, r"pool=\['family'\].*by parameter"),
     "pooling over no column": ({"pool": {"alpha": "tribe"}}, r"'tribe'"),
-    "a misfit of the law": ({"discrepancy": "gp"}, r"discrepancy= is not available"),
+    "a misfit of the law": ({"discrepancy": "gp"}, r"discrepancy='gp' must be 'auto'"),
     "a law of another column": ({"law": "data_constrained"}, r"tokens_unique"),
     "an unknown law": ({"law": "hoffman"}, r"no law called 'hoffman'.*chinchilla"),
     "an unknown noise": ({"noise": "gaussian"}, r"'gaussian'.*student_t"),

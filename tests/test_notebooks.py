@@ -12,7 +12,13 @@ from nbformat import NotebookNode
 import bayescale as bs
 
 _FOLDER = Path(__file__).parents[1] / "notebooks"
-_NAMES = ("01_first_fit", "02_families_share_strength", "03_your_own_runs", "04_which_law")
+_NAMES = (
+    "01_first_fit",
+    "02_families_share_strength",
+    "03_your_own_runs",
+    "04_which_law",
+    "07_native_multimodal",
+)
 _OTHERS = {"matplotlib", "numpy", "pandas"}
 _PATHS = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|usr|var|work|mnt|Users|private)/|[A-Za-z]:\\\\?Users)")
 _DRAWS = re.compile(r"plt\.subplots|\.plots\.plot_")

@@ -5,7 +5,7 @@ from typing import Any
 
 from bayescale.cli.words import number, pair, pooled, prior, whole
 
-__all__ = ["budget", "fitting", "pool", "prob", "study", "tables"]
+__all__ = ["budget", "fitting", "pool", "prob", "splitting", "study", "tables"]
 
 
 def budget(text: str) -> float:
@@ -76,6 +76,11 @@ def fitting(verb: Any) -> None:
     pool(verb)
     verb.add_argument("--noise", help="student_t, normal, laplace, logit_normal or beta")
     verb.add_argument(
+        "--discrepancy",
+        default="auto",
+        help="how the law may go wrong: drift, none (the law is exact), or auto (default: %(default)s)",
+    )
+    verb.add_argument(
         "--prior",
         metavar="NAME=LOW..HIGH",
         action="append",
@@ -83,9 +88,49 @@ def fitting(verb: Any) -> None:
         default=[],
         help="bounds that hold 90 %% of a prior's mass, at the reference scales; repeat for more",
     )
+    verb.add_argument(
+        "--measurements",
+        metavar="FILE",
+        help="measured compression factors to join to those of the law, or 'shipped' (see 'measure')",
+    )
     verb.add_argument("--engine", default="auto", help="auto, laplace, numpyro, nutpie or pymc")
     verb.add_argument("--draws", type=number, default=1000, help="kept from each chain (default: 1000)")
     verb.add_argument("--tune", type=number, default=1000, help="warm-up of each chain (default: 1000)")
     verb.add_argument("--chains", type=number, default=4, help="(default: 4)")
     verb.add_argument("--target-accept", type=number, default=0.9, help="of NUTS (default: %(default)s)")
     verb.add_argument("--seed", type=whole, help="of the fit; drawn and saved with the study if not given")
+
+
+def splitting(verb: Any) -> None:
+    """What is fitted and what is held back, and where refits run."""
+    verb.add_argument(
+        "--train", metavar="CONDITION", help="one split: runs to fit (default: 'flops <= 1e20')"
+    )
+    verb.add_argument(
+        "--split",
+        choices=("rolling", "leave-family-out", "few-runs"),
+        help="many splits: budget by budget, one family left out, or a new family with few runs",
+    )
+    verb.add_argument(
+        "--over",
+        metavar="COLUMN",
+        help="column to roll over (default: flops), or of groups (default: family)",
+    )
+    verb.add_argument(
+        "--origins", metavar="N", type=whole, help="most budgets of --split rolling (default: 5)"
+    )
+    verb.add_argument(
+        "--least", metavar="N", type=whole, help="fewest runs that --split rolling fits (default: 12)"
+    )
+    verb.add_argument(
+        "--own",
+        metavar="N",
+        nargs="+",
+        action="extend",
+        type=whole,
+        help="runs that the new family of --split few-runs has (default: 0 1 3 6)",
+    )
+    verb.add_argument("--workers", metavar="N", type=whole, help="processes that refit (default: by need)")
+    verb.add_argument(
+        "--resume", metavar="FOLDER", help="keep finished refits there, and go on from those it has"
+    )

@@ -1,4 +1,4 @@
-"""``bayescale runs ...`` and ``bayescale laws``: what there is to fit, and what to fit to it."""
+"""``bayescale runs ...``: what there is to fit."""
 
 import warnings
 from argparse import Namespace
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bayescale.runs.findings import Finding
     from bayescale.runs.table import RunTable
 
-__all__ = ["check", "list_laws", "list_studies", "show_study", "tables"]
+__all__ = ["check", "list_studies", "show_study", "tables"]
 
 # What a reader looks for first in a row.
 _SHOWN = ("run_id", "family", "eval_name", "n_params", "n_tokens", "n_samples", "flops", "metric", "value")
@@ -165,33 +165,3 @@ def _size(table: "RunTable | None") -> dict[str, Any]:
         "metrics": sorted(map(str, frame["metric"].unique())),
         "columns": list(table.columns),
     }
-
-
-def list_laws(given: Namespace) -> int:
-    """Every law by name, with the columns it reads and what it learns."""
-    from bayescale.laws import registered
-
-    laws = [law for _, law in sorted(registered().items())]
-    if given.json:
-        machine.tell(
-            [
-                {
-                    "law": law.name,
-                    "reads": list(law.inputs),
-                    "learns": {letter: kind.name for letter, kind in law.parameters.items()},
-                    "summary": law.summary,
-                    "reference": law.reference,
-                }
-                for law in laws
-            ]
-        )
-        return 0
-    show.table(
-        {
-            "law": [law.name for law in laws],
-            "reads": [", ".join(law.inputs) for law in laws],
-            "learns": [", ".join(law.parameters) for law in laws],
-            "summary": [law.summary for law in laws],
-        }
-    )
-    return 0

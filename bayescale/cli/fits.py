@@ -1,31 +1,18 @@
-"""``bayescale fit``, ``backtest`` and ``demo``: the verbs that make a posterior."""
+"""``bayescale fit`` and ``demo``: the verbs that make a posterior."""
 
 import json
 import os
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bayescale.cli import machine, show
 from bayescale.cli.catalogue import tables
 from bayescale.cli.words import pooling
 from bayescale.errors import InputError
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-__all__ = ["backtest", "demo", "fit"]
-
-_SCORES = {
-    "rmse": "root mean squared error, in the unit of the metric",
-    "rmsle": "root mean squared error of the logarithm",
-    "bias": "mean log ratio of observed to predicted",
-    "coverage": "share of rows inside their interval",
-    "width": "mean width of the intervals",
-    "crps": "mean ranked probability score",
-    "elpd": "summed log predictive density",
-}
+__all__ = ["demo", "fit", "options"]
 
 
 def fit(given: Namespace) -> int:
@@ -37,7 +24,7 @@ def fit(given: Namespace) -> int:
     check_prob(given.prob)
     if given.output:
         _refuse_output(Path(given.output))
-    post = fit(tables(given), given.law, **_options(given))
+    post = fit(tables(given), given.law, **options(given))
     if given.output:
         from bayescale.storage import save
 
@@ -57,27 +44,6 @@ def fit(given: Namespace) -> int:
     return 0
 
 
-def backtest(given: Namespace) -> int:
-    """Fit below, score above."""
-    from bayescale.comparison.backtest import backtest
-
-    found = backtest(tables(given), given.law, train=given.train, prob=given.prob, **_options(given))
-    scores = {name: float(found[name]) for name in _SCORES}
-    counts = {name: int(found[name]) for name in ("n_train", "n_test")}
-    if given.json:
-        rows = found.drop_vars(_SCORES).rename(run="run_id", row_crps="crps")
-        machine.tell(scores | counts | _told(found) | {"rows": machine.by_row(rows, "run_id")})
-        return 0
-    show.line(
-        f"law {found.attrs['law']}: {counts['n_train']} runs fitted ({found.attrs['train']}), "
-        f"{counts['n_test']} held back and predicted."
-    )
-    told = {"score": list(scores), "value": list(scores.values()), "meaning": list(_SCORES.values())}
-    show.table(told, f"{found.attrs['prob']:.0%} intervals of {found.attrs['metric']}")
-    _worst(found)
-    return 0
-
-
 def demo(given: Namespace) -> int:
     """The main job on shipped real runs."""
     from bayescale.cli.demo import run_demo
@@ -85,14 +51,16 @@ def demo(given: Namespace) -> int:
     return run_demo(given.folder, given.seed)
 
 
-def _options(given: Namespace) -> dict[str, Any]:
+def options(given: Namespace) -> dict[str, Any]:
     """Arguments of `fit` from those of the command line."""
     from bayescale.priors import between
 
     return {
         "pool": pooling(given.pool),
         "noise": given.noise,
+        "discrepancy": given.discrepancy,
         "priors": {name: between(*bounds) for name, bounds in given.prior} or None,
+        "measurements": _measurements(given.measurements),
         "engine": given.engine,
         "draws": given.draws,
         "tune": given.tune,
@@ -101,6 +69,19 @@ def _options(given: Namespace) -> dict[str, Any]:
         "target_accept": given.target_accept,
         "progressbar": sys.stderr.isatty(),
     }
+
+
+def _measurements(named: str | None) -> Any:
+    """The measurement table of that name; None for none."""
+    if named is None:
+        return None
+    if named == "shipped":
+        from bayescale.compression.catalogue import load_measurements
+
+        return load_measurements()
+    from bayescale.compression.read import read_measurements
+
+    return read_measurements(named)
 
 
 def _refuse_output(path: Path) -> None:
@@ -124,28 +105,3 @@ def _refuse_output(path: Path) -> None:
 def _summary(given: Namespace, told: dict[str, Any]) -> dict[str, Any]:
     names = ("law", "columns", "reference", "metric", "pool", "n_runs", "engine", "random_seed", "findings")
     return {"saved": given.output} | {name: told[name] for name in names}
-
-
-def _told(found: "xr.Dataset") -> dict[str, Any]:
-    told = dict(found.attrs)
-    return told | {"findings": json.loads(told["findings"])}
-
-
-def _worst(found: "xr.Dataset", most: int = 10) -> None:
-    """The rows that were foretold worst."""
-    import numpy as np
-
-    order = np.argsort(found["log_density"].values)[:most]
-    rows = found.isel(run=order)
-    show.table(
-        {
-            "run": [str(name) for name in rows["run"].values],
-            "observed": rows["observed"].values.tolist(),
-            "median": rows["median"].values.tolist(),
-            "interval": [
-                show.interval(*ends) for ends in zip(rows["lower"].values, rows["upper"].values, strict=True)
-            ],
-            "decades beyond": [round(x, 2) for x in rows["decades_beyond"].values.tolist()],
-        },
-        "the rows foretold worst",
-    )

@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _fit(verbs)
     _backtest(verbs)
     _questions(verbs)
+    _measure(verbs)
     return top
 
 
@@ -113,9 +114,14 @@ def _runs(verbs: Any) -> None:
 
 
 def _laws(verbs: Any) -> None:
-    _verb(
-        verbs, "laws", ("catalogue", "list_laws"), "laws, with what each reads and learns", "bayescale laws"
+    verb = _verb(
+        verbs,
+        "laws",
+        ("laws", "laws"),
+        "laws by subject, or all that is known of one",
+        "bayescale laws\nbayescale laws mixed_modal\nbayescale laws chinchilla --json",
     )
+    verb.add_argument("name", metavar="NAME", nargs="?", help="a law, to be told in full")
 
 
 def _fit(verbs: Any) -> None:
@@ -138,16 +144,17 @@ def _backtest(verbs: Any) -> None:
     verb = _verb(
         verbs,
         "backtest",
-        ("fits", "backtest"),
-        "fit the runs that meet a condition and score predictions of the others",
+        ("backtests", "backtest"),
+        "fit some runs and score predictions of the others, once or again and again",
         "bayescale backtest chinchilla-figure4 --train 'flops <= 1e21'\n"
-        "bayescale backtest mine.csv --law kaplan --train 'n_params <= 1e9' --json",
+        "bayescale backtest mine.csv --law kaplan --train 'n_params <= 1e9' --json\n"
+        "bayescale backtest porian-isoflop --split rolling --seed 0 --resume done\n"
+        "bayescale backtest mine.csv --split leave-family-out --over study --pool E=study\n"
+        "bayescale backtest mine.csv --split few-runs --own 0 1 3 --workers 4",
     )
     arguments.tables(verb)
     arguments.fitting(verb)
-    verb.add_argument(
-        "--train", metavar="CONDITION", default="flops <= 1e20", help="runs to fit (default: '%(default)s')"
-    )
+    arguments.splitting(verb)
     arguments.prob(verb)
 
 
@@ -243,3 +250,43 @@ def _questions(verbs: Any) -> None:
         "bayescale identify study.nc",
     )
     arguments.study(verb)
+
+
+def _measure(verbs: Any) -> None:
+    verb = _verb(
+        verbs,
+        "measure",
+        ("measuring", "measure"),
+        "raw bytes per token of your own files, and what standard compressors make of them",
+        "bayescale measure corpus/ --tokenizer my_model/tokenizer.json --tokenizer characters\n"
+        "bayescale measure photos/ --tokenizer patch14-336 --codec\n"
+        "bayescale measure speech.wav --tokenizer mimi --json\n"
+        "bayescale measure corpus/ --tokenizer my_model/tokenizer.json --fit -o measured.csv",
+    )
+    verb.add_argument(
+        "paths", metavar="PATH", nargs="+", help="files, or folders to walk; each is a material"
+    )
+    verb.add_argument(
+        "--tokenizer",
+        metavar="FILE|NAME",
+        action="append",
+        help="a tokenizer.json; bytes, characters or an encoding of tiktoken; patch16-224, "
+        "tubelet2x16-224@16f, 75hzx8 and their like; mimi and other names; repeat for more",
+    )
+    verb.add_argument("--modality", metavar="M", help="text, audio, image or video: these files only")
+    verb.add_argument("--raw-unit", metavar="U", default="bytes", help="bytes, characters, seconds or pixels")
+    verb.add_argument("--material", metavar="NAME", help="what the files are, all counted as one")
+    verb.add_argument(
+        "--codec",
+        metavar="NAME",
+        nargs="?",
+        const="all",
+        action="append",
+        help="also bits per byte under lossless compressors: all that suit, or one; repeat for more",
+    )
+    verb.add_argument(
+        "--fit", action="store_true", help="also where these tokenizers stand among the shipped measurements"
+    )
+    verb.add_argument("-o", "--output", metavar="FILE.csv", help="where to write the measurements")
+    verb.add_argument("--seed", type=whole, default=0, help="of the bootstrap (default: %(default)s)")
+    arguments.prob(verb)

@@ -93,6 +93,8 @@ def intervals(found: "xr.Dataset") -> None:
     if not any(columns["group"]):
         del columns["group"]
     table(columns, f"law {found.attrs['law']}, metric {found.attrs['metric']}")
+    if "compression" in found.attrs:
+        line(found.attrs["compression"])
 
 
 def _labels(values: "xr.DataArray") -> list[str]:

@@ -34,6 +34,14 @@ _OPTIONS = {
     "group=": "--group family=llama",
     "given=": "--given tokens_unique=1e11",
     "train=": "--train 'flops <= 1e20'",
+    "modality=": "--modality text",
+    "tokenizer=": "--tokenizer FILE|NAME",
+    "split=": "--split rolling",
+    "workers=": "--workers 4",
+    "resume=": "--resume folder",
+    "Rolling(": "--split rolling --over n_params --least 4",
+    "LeaveOut(": "--split leave-family-out --over study",
+    "FewRuns(": "--split few-runs --own 0 1 3",
 }
 
 

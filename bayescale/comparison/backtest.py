@@ -1,42 +1,50 @@
-"""Would the law have told us: a fit to some runs, scored on the others."""
+"""Would the law have told us: fits to some runs, scored on others."""
 
 import json
-import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayescale.errors import BayescaleWarning, InputError
-from bayescale.fitting import fit
-from bayescale.queries.predict import predict_draws
-from bayescale.queries.scales import check_prob, decades_beyond, inputs_of
-from bayescale.queries.study import NEW, Study, study_of
-from bayescale.runs.condition import parse_condition, select_rows
+from bayescale.comparison import backtest_words as words
+from bayescale.comparison.backtest_dataset import dataset
+from bayescale.comparison.executors import outcomes, quiet
+from bayescale.comparison.kept import Kept, keys_of, open_kept
+from bayescale.comparison.refits import Failure, Job, Refit, refit
+from bayescale.comparison.schemes import Scheme, scheme_of
+from bayescale.comparison.splits import Split, by_condition, checked
+from bayescale.errors import InputError
+from bayescale.laws import find
+from bayescale.queries.scales import check_prob
 from bayescale.runs.findings import Finding
 from bayescale.runs.read import read_runs
 from bayescale.runs.table import RunTable
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
 __all__ = ["backtest"]
 
-_LEVELS = 200  # quantiles behind a continuous ranked probability score
-_BATCH = 8_000_000  # numbers held at once
-_FEW = 10  # held-back rows below which a coverage says little
+_BINS = (0.5, 1.0, 2.0)
 
 
 def backtest(
     runs: Any,
     law: Any = "chinchilla",
     *,
-    train: Any = "flops <= 1e20",
+    train: Any = None,
+    split: str | Scheme | Sequence[Split] | None = None,
     prob: float = 0.9,
+    bins: Sequence[float] = _BINS,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    resume: str | Path | None = None,
     **options: Any,
 ) -> "xr.Dataset":
-    """Fit the runs that meet a condition, predict all others, and score the predictions.
+    """Fit some runs, predict the others, and score the predictions; once, or again and again.
 
     Parameters
     ----------
@@ -44,224 +52,209 @@ def backtest(
         Whatever `read_runs` takes.
     law : str or Law, default "chinchilla"
         See `laws`.
-    train : str, callable or array of bool, default "flops <= 1e20"
-        Rows to fit, as in `RunTable.where`; the rest are held back. Where a table has no ``flops``, a
-        condition on it reads 6ND. A row whose cell is empty belongs to neither side.
+    train : str, callable or array of bool, optional
+        One split: rows to fit, as in `RunTable.where`; the rest are held back. "flops <= 1e20" where
+        neither this nor `split` is given. Where a table has no ``flops``, a condition on it reads 6ND. A
+        row whose cell is empty belongs to neither side.
+    split : {"rolling", "leave-family-out", "few-runs"}, scheme or sequence of Split, optional
+        Many splits, with a refit for each: `Rolling` (fit below a budget, score above, budget by
+        budget), `LeaveOut` (predict a family from all others), `FewRuns` (a new family with 0, 1, 3 and
+        6 of its smallest runs and all of the others', against the same runs alone), or your own. The
+        last two pool every parameter over the family unless ``pool`` is given.
     prob : float, default 0.9
         Mass of the predictive intervals.
+    bins : sequence of float, default (0.5, 1, 2)
+        Bounds between bins of distance, in powers of ten beyond the runs fitted.
+    executor : concurrent.futures.Executor, optional
+        Runs the refits; for a Dask cluster, ``client.get_executor()``. It is left running.
+    workers : int, optional
+        Processes in place of an executor; 1 refits here. By default as many as there are cores, where
+        the refits take long enough to gain by it.
+    resume : path, optional
+        Folder that keeps every finished refit, so that the same call goes on where it was stopped. A
+        refit is found again by its rows, law, options, seed and the code of the package.
     **options
-        Of `fit`: pool, noise, priors, engine, draws, random_seed, ...
+        Of `fit`: pool, noise, priors, engine, draws, random_seed, progressbar, ... All refits take one
+        seed; without `random_seed` it is drawn once, and 0 with `resume`.
 
     Returns
     -------
     Dataset
-        Over dim ``run`` (the rows held back): ``observed``, ``median``, ``lower``, ``upper`` of one more
-        run; ``covered``; ``row_crps``; ``log_density``; ``decades_beyond`` the runs fitted; ``new_group``,
-        true where a row's group had no run to fit; and the rows' own columns.
+        Over dim ``run`` (the rows held back, split after split): ``observed``; ``median``, ``lower``,
+        ``upper`` of one more run; ``covered``; ``covered_at`` (run, level); ``pit``, the share of draws
+        at most the value; ``row_crps``; ``log_density``; ``decades``, the distance in powers of ten of
+        compute beyond the runs fitted (beyond a new family's own, for few runs); ``decades_beyond``,
+        the largest over the inputs of the law; ``new_group``, true where a row's group had no run to
+        fit; ``row_split`` and ``row_case``; and the rows' own columns.
         Without dims: ``rmse``, root mean squared error of the median, in the unit of the metric;
         ``rmsle``, the same of its logarithm; ``bias``, mean log ratio of observed to predicted median
         (above 0: runs came out higher than foretold; these two are NaN unless all values are positive);
-        ``coverage``, share of rows inside their interval; ``width``, mean upper less lower; ``crps``,
-        mean over rows; ``elpd``, summed log predictive density; ``n_train`` and ``n_test``.
+        ``coverage``, share of rows inside their interval; ``width``, mean upper less lower; ``crps``
+        and ``log_score``, mean over rows; ``elpd``, summed log predictive density; ``n_train`` (rows
+        fitted in any split) and ``n_test`` (rows scored). Over ``level``: ``coverage_at``. The same
+        scores with ``_by_split``, ``_by_case`` and ``_by_distance``. Splits made for comparison only
+        (runs alone) count in the first two and nowhere else.
+        Over ``split``: ``status`` ("ok", "warned", "unsound" without convergence, "failed",
+        "interrupted"), ``failure``, ``split_findings`` (JSON), ``engine``, ``seconds``, ``train_rows``,
+        ``test_rows``, and what else is known, such as ``split_origin``. See `backtest_table`.
 
     Raises
     ------
     InputError
-        If no row is left on either side, or a row cannot be predicted; and whatever `fit` refuses.
+        If no row is left on either side, all refits fail, or an option is impossible; with one split,
+        whatever `fit` refuses.
 
     Warns
     -----
     BayescaleWarning
-        If rows belong to neither side, or few are held back.
+        If refits failed or have findings, rows belong to neither side, few are held back, or a kept
+        refit is damaged and was made anew.
 
     Notes
     -----
     The ranked probability score is the mean loss of 200 quantiles: heavy-tailed scatter of a log has no
     finite mean, and a score of raw draws would follow the one farthest out. Known standard errors of
-    held-back values are not added to what is predicted.
+    held-back values are not added to what is predicted. Rows of one split share a fit, and those of
+    overlapping splits their runs: coverage scatters more than that many independent rows would. Ctrl-C
+    returns what is finished, if anything is, with the rest marked "interrupted".
     """
     check_prob(prob)
+    edges = _edges(bins)
+    _refuse_places(executor, workers)
     table = runs if isinstance(runs, RunTable) else read_runs(runs)
-    fitted, held, findings = _split(table, train)
-    posterior = fit(fitted, law, **options)
-    study = study_of(posterior)
-    frame, fresh = _as_known(study, held.frame)
-    observed = _observed(frame)
-    beyond = decades_beyond(study, inputs_of(study, frame))
-    rows = _rows(posterior, study, frame, observed, prob, int(study.record["random_seed"]))
-    found = _table(rows | {"decades_beyond": beyond, "new_group": fresh}, observed, held.frame)
-    findings += _on_size(found.sizes["run"], prob)
-    _say(findings)
-    return found.assign(n_train=len(fitted), n_test=len(held)).assign_attrs(
-        law=study.structure.law.name,
-        train=train if isinstance(train, str) else "own",
-        prob=prob,
-        metric=study.structure.metric,
-        engine=str(study.record["engine"]["name"]),
-        random_seed=int(study.record["random_seed"]),
+    splits, findings, pooled = _splits(table, train, split)
+    if pooled and "pool" not in options:
+        options["pool"] = pooled
+    job = Job(table, find(law), _seeded(options, resume), prob)
+    single = split is None and executor is None and workers is None
+    kept = None if resume is None else open_kept(resume)
+    found = _gathered(job, splits, kept, executor, workers, single)
+    findings += words.of_refits(splits, found)
+    held = sum(int(s.test.sum()) for s, o in zip(splits, found, strict=True) if isinstance(o, Refit))
+    findings += words.on_size(held, prob)
+    if pooled and job.options["pool"] is None:
+        findings.append(words.unpooled(pooled))
+    words.say(findings)
+    return dataset(job, splits, found, edges).assign_attrs(
+        train=splits[0].name if split is None else "",
+        split=split if isinstance(split, str) else "" if split is None else type(split).__name__,
         findings=json.dumps([asdict(finding) for finding in findings]),
     )
 
 
-def _split(table: RunTable, train: Any) -> tuple[RunTable, RunTable, list[Finding]]:
-    """Rows to fit, rows held back, and what is to be said about rows on neither side."""
-    frame = _with_flops(table.frame, train)
-    chosen = select_rows(frame, train)
-    placed = np.ones(len(frame), dtype=bool)
-    if isinstance(train, str):
-        for column in {comparison.column for comparison in parse_condition(train)}:
-            cells = frame[column]
-            placed &= (cells.notna() & (cells.astype(str) != "")).to_numpy(dtype=bool)
-    fitted, held = placed & chosen, placed & ~chosen
-    empty = int((~placed).sum())
-    if not fitted.any() or not held.any():
-        fault = (
-            "no row meets it, so none is left to fit" if not fitted.any() else "no row is held back to score"
-        )
-        told = f"{len(table)} rows" + (f", {empty} with an empty cell there" if empty else "")
-        raise InputError(f"train={train!r}: {fault} ({told}{_range(frame, train)}). Move the bound.")
-    findings = []
-    if empty:
-        message = (
-            f"{empty} of {len(table)} rows have an empty cell where train={train!r} looks: they are neither "
-            "fitted nor scored. Fill the cells in, or choose another column."
-        )
-        findings.append(Finding("unplaced-rows", "warning", message))
-    return table.where(fitted), table.where(held), findings
-
-
-def _with_flops(frame: "pd.DataFrame", train: Any) -> "pd.DataFrame":
-    """A frame in which a condition on compute can be read, as 6ND where the table does not state it."""
-    reads = {c.column for c in parse_condition(train)} if isinstance(train, str) else set()
-    if "flops" in reads - set(frame.columns) and {"n_params", "n_tokens"} <= set(frame.columns):
-        return frame.assign(flops=6.0 * frame["n_params"] * frame["n_tokens"])
-    return frame
-
-
-def _range(frame: Any, train: Any) -> str:
-    """Ranges of the columns that a condition reads, to help move its bound."""
-    if not isinstance(train, str):
-        return ""
-    told = ""
-    for column in dict.fromkeys(c.column for c in parse_condition(train)):
-        if frame[column].dtype.kind in "fiu" and frame[column].notna().any():
-            told += f"; {column} runs from {frame[column].min():.3g} to {frame[column].max():.3g}"
-    return told
-
-
-def _as_known(study: Study, frame: "pd.DataFrame") -> tuple["pd.DataFrame", np.ndarray]:
-    """The frame with labels of groups not fitted marked as new, and which rows those are."""
-    fresh = np.zeros(len(frame), dtype=bool)
-    for factor in study.structure.factors:
-        if ":" in factor or factor not in frame.columns:
-            continue
-        labels = frame[factor].fillna("").astype(str)
-        unseen = ~labels.isin(study.structure.labels[factor]).to_numpy(dtype=bool)
-        frame = frame.assign(**{factor: labels.where(~unseen, f"{NEW}: " + labels)})
-        fresh |= unseen
-    return frame, fresh
-
-
-def _observed(frame: "pd.DataFrame") -> np.ndarray:
-    observed = frame["value"].to_numpy(dtype=float)
-    empty = np.flatnonzero(~np.isfinite(observed))
-    if empty.size:
+def _splits(table: RunTable, train: Any, split: Any) -> tuple[list[Split], list[Finding], str | None]:
+    """The splits, what is to be said of them, and the column to pool over unless told otherwise."""
+    if split is None:
+        return *by_condition(table, "flops <= 1e20" if train is None else train), None
+    if train is not None:
         raise InputError(
-            f"{empty.size} of {len(frame)} held-back rows have no value to be scored against, the first run "
-            f"{str(frame['run_id'].iloc[empty[0]])[:80]!r}. Leave them out: runs.where('value > 0')."
+            f"train={train!r} is one split and split= makes many: give one of them. To leave runs out of "
+            "all, use runs.where(...) first."
         )
-    return observed
+    scheme = scheme_of([split] if isinstance(split, Split) else split)
+    if scheme is None:
+        given = [split] if isinstance(split, Split) else list(split)
+        return checked(given, len(table)), [], None
+    splits, findings = scheme.splits(table)
+    return checked(splits, len(table)), findings, scheme.pooled_over
 
 
-def _rows(
-    posterior: "xr.DataTree",
-    study: Study,
-    frame: "pd.DataFrame",
-    observed: np.ndarray,
-    prob: float,
-    seed: int,
-) -> dict[str, np.ndarray]:
-    """Predictions and scores, row by row, a batch of rows at a time."""
-    width = max(1, _BATCH // study.n_samples)
-    edges = [0.5, (1 - prob) / 2, (1 + prob) / 2]
-    levels = (np.arange(_LEVELS) + 0.5) / _LEVELS
-    parts = []
-    for i in range(0, len(frame), width):
-        batch, seen = frame.iloc[i : i + width], observed[i : i + width]
-        draws = predict_draws(posterior, batch, kind="run", random_seed=seed).values
-        curve = predict_draws(posterior, batch, kind="curve", random_seed=seed).values
-        middle, low, high = np.quantile(draws, edges, axis=0)
-        parts.append(
-            {
-                "median": middle,
-                "lower": low,
-                "upper": high,
-                "covered": (low <= seen) & (seen <= high),
-                "crps": _crps(np.quantile(draws, levels, axis=0), levels, seen),
-                "log_density": _log_density(study, seen, curve),
-            }
-        )
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _gathered(
+    job: Job,
+    splits: list[Split],
+    kept: Kept | None,
+    executor: Executor | None,
+    workers: int | None,
+    single: bool,
+) -> list[Refit | Failure]:
+    """The outcome of each split: kept ones as they are, the others made and kept."""
+    keys = keys_of(job, splits) if kept else []
+    found: dict[int, Refit | Failure] = dict(_read(kept, keys, splits)) if kept else {}
+    left = [i for i in range(len(splits)) if i not in found]
+    if single and left:
+        found[0] = refit(job, splits[0])
+        if kept:
+            kept.put(keys[0], found[0])
+    elif left:
+        _make(job, splits, left, found, (kept, keys), executor, workers)
+    stopped = Failure("stopped before it was finished.", "interrupted")
+    every = [found.get(i, stopped) for i in range(len(splits))]
+    if not any(isinstance(outcome, Refit) for outcome in every):
+        raise InputError(words.all_failed(splits, every))
+    return every
 
 
-def _crps(quantiles: np.ndarray, levels: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Continuous ranked probability score: twice the mean pinball loss of evenly spaced quantiles."""
-    off = observed - quantiles
-    return 2 * np.mean(np.where(off >= 0, levels[:, None] * off, (levels[:, None] - 1) * off), axis=0)
+def _make(
+    job: Job,
+    splits: list[Split],
+    left: list[int],
+    found: dict[int, Refit | Failure],
+    keeping: tuple[Kept | None, list[str]],
+    executor: Executor | None,
+    workers: int | None,
+) -> None:
+    """Refit what is left into `found`, keeping each as it comes; Ctrl-C leaves it there."""
+    from bayescale.inference.progress import progress
+
+    kept, keys = keeping
+    shown = bool(job.options.get("progressbar", True))
+    quietly = Job(job.table, job.law, {**job.options, "progressbar": False}, job.prob)
+    try:
+        with quiet(), progress("refits", len(splits), shown) as advance:
+            advance(len(found), "")
+            for at, outcome in outcomes(quietly, [splits[i] for i in left], executor, workers):
+                i = left[at]
+                found[i] = outcome
+                if kept and isinstance(outcome, Refit):
+                    kept.put(keys[i], outcome)
+                advance(1, splits[i].name[:40])
+    except KeyboardInterrupt:
+        if not any(isinstance(outcome, Refit) for outcome in found.values()):
+            raise
 
 
-def _log_density(study: Study, observed: np.ndarray, curve: np.ndarray) -> np.ndarray:
-    """Log of the mean density over draws; of the value itself, in its unit."""
-    from scipy.special import logsumexp
-
-    s = study.structure
-    noise = {name: study.blocks[name][:, None] for name in s.noise_names}
-    with np.errstate(all="ignore"):
-        density = s.noise.log_density(observed, curve, np.zeros_like(observed), **noise)
-    return np.asarray(logsumexp(density, axis=0)) - np.log(len(curve))
-
-
-def _table(rows: dict[str, np.ndarray], observed: np.ndarray, frame: "pd.DataFrame") -> "xr.Dataset":
-    import xarray as xr
-
-    middle = rows["median"]
-    positive = bool((observed > 0).all() and (middle > 0).all())
-    ratio = np.log(observed / middle) if positive else np.full(observed.size, np.nan)
-    scores = {
-        "rmse": np.sqrt(np.mean((observed - middle) ** 2)),
-        "rmsle": np.sqrt(np.mean(ratio**2)),
-        "bias": ratio.mean(),
-        "coverage": rows["covered"].mean(),
-        "width": (rows["upper"] - rows["lower"]).mean(),
-        "crps": rows["crps"].mean(),
-        "elpd": rows["log_density"].sum(),
-    }
-    by_row = {("row_crps" if name == "crps" else name): ("run", values) for name, values in rows.items()}
-    own = {}
-    for name in map(str, frame.columns):
-        cells = frame[name]
-        if name in {"value", "run_id", *scores, *by_row, "observed", "run", "n_train", "n_test"}:
+def _read(kept: Kept, keys: list[str], splits: list[Split]) -> list[tuple[int, Refit]]:
+    found, damaged = [], []
+    for i, (key, split) in enumerate(zip(keys, splits, strict=True)):
+        try:
+            stored = kept.get(key, split)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            damaged.append(f"{split.name} ({key}.json): {error}")
             continue
-        numeric = cells.dtype.kind in "fiub"
-        own[name] = ("run", cells.to_numpy() if numeric else cells.fillna("").astype(str).to_numpy(dtype=str))
-    return xr.Dataset(
-        {"observed": ("run", observed)} | by_row | own | scores,
-        {"run": frame["run_id"].astype(str).to_numpy(dtype=str)},
-    )
+        if stored is not None:
+            found.append((i, stored))
+    words.say_damaged(damaged)
+    return found
 
 
-def _on_size(n_test: int, prob: float) -> list[Finding]:
-    if n_test >= _FEW:
-        return []
-    message = (
-        f"only {n_test} row{'s are' if n_test > 1 else ' is'} held back: with so few, the share inside a "
-        f"{prob:.0%} interval says little. Move the bound so that more are."
-    )
-    return [Finding("few-held-back", "warning", message)]
+def _seeded(options: Mapping[str, Any], resume: Any) -> dict[str, Any]:
+    """The options with a seed that all refits share."""
+    if options.get("random_seed") is not None:
+        return dict(options)
+    drawn = 0 if resume is not None else int(np.random.SeedSequence().generate_state(1)[0])
+    return {**options, "random_seed": drawn}
 
 
-def _say(findings: list[Finding]) -> None:
-    heard = [finding.message for finding in findings if finding.severity == "warning"]
-    if heard:
-        told = "\n".join(["this backtest asks for care:", *(f"- {message}" for message in heard)])
-        warnings.warn(told, BayescaleWarning, stacklevel=3)
+def _edges(bins: Any) -> tuple[float, ...]:
+    try:
+        edges = tuple(float(edge) for edge in bins)
+    except (TypeError, ValueError):
+        edges = (float("nan"),)
+    if not all(0 < edge < np.inf for edge in edges) or list(edges) != sorted(set(edges)):
+        raise InputError(f"bins={bins!r} must be positive numbers that rise, such as (0.5, 1, 2).")
+    return edges
+
+
+def _refuse_places(executor: Any, workers: Any) -> None:
+    if hasattr(executor, "get_executor"):
+        raise InputError("executor= takes an executor, not a Dask client: pass client.get_executor().")
+    if executor is not None and (isinstance(executor, type) or not hasattr(executor, "submit")):
+        raise InputError(
+            f"executor={executor!r} is no executor of concurrent.futures: pass one that has been made, such "
+            "as ThreadPoolExecutor(4), or leave it out and say workers=4."
+        )
+    if executor is not None and workers is not None:
+        raise InputError("executor= brings its own workers: leave workers= out.")
+    whole = isinstance(workers, int | np.integer) and not isinstance(workers, bool)
+    if workers is not None and not (whole and workers >= 1):
+        raise InputError(f"workers={workers!r} must be a whole number of at least 1.")

@@ -100,7 +100,8 @@ def convergence(
         findings += faults.of_weights(engine, khat_limit, ess_limit)
     else:
         findings += faults.of_mixing(table, drawn.draws.shape, rhat_limit, ess_limit)
-        findings += faults.of_sampler(posterior, engine)
+        if engine.get("gradients", True):
+            findings += faults.of_sampler(posterior, engine)
     rank = {"error": 0, "warning": 1, "note": 2}
     findings.sort(key=lambda finding: rank[finding.severity])
     return Verdict(tuple(findings), table, _headline(findings, table, drawn.draws.shape, engine))

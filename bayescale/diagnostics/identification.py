@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayescale.diagnostics.compression import on_compression
 from bayescale.diagnostics.scalars import Scalars, law_in, listed, record, scalars
 from bayescale.diagnostics.sensitivity import prior_sensitivity
 from bayescale.laws.law import Law
@@ -100,6 +101,7 @@ def identify(posterior: "xr.DataTree") -> Identification:
         *_on_parameters(table, drawn, law),
         *_on_ridges(table, drawn, law),
         *_on_groups(posterior, law),
+        *on_compression(posterior, law, told),
     ]
     if share is not None and share >= _NEAR_ZERO:
         findings.append(_near_zero(share))
@@ -233,6 +235,8 @@ def _shrunk(weak: list[int], shrank: NDArray[np.float64], drawn: Scalars) -> str
 def _mend(letter: str, law: Law | None) -> str:
     if law is not None and letter not in law.parameters:
         return "This matters only if you report it."
+    if law is not None and law.parameters[letter].name == "compression":
+        return "Runs of varied mixtures tell ratios of factors; measurements (measurements=...) the factors."
     columns = _columns_behind(letter, law) if law else []
     if not columns:
         return "Runs over a wider range of scales would tell."

@@ -105,10 +105,10 @@ def law_in(told: Mapping[str, Any]) -> Law | None:
     """Law named in a study's record, reading the columns that were read; none if it is not defined here."""
     named, columns = told.get("law"), told.get("columns") or {}
     try:
-        law = find(named) if isinstance(named, str) else None
+        law = find(named).holding(**told.get("held", {})) if isinstance(named, str) else None
     except InputError:
         return None
-    return law and law.reading(*(columns.get(name, name) for name in law.inputs))
+    return law and law.reading(*(columns.get(name, name) for name in told.get("inputs") or law.inputs))
 
 
 def listed(items: Iterable[str], most: int = 6) -> str:

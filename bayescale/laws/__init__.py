@@ -4,10 +4,28 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from bayescale.laws import broken, joint, repeated, saturating, single
+from bayescale.laws import (
+    allocation,
+    broken,
+    compression,
+    downstream,
+    experts,
+    joint,
+    mixture,
+    precision,
+    repeated,
+    saturating,
+    single,
+    steps,
+    tokens,
+    transfer,
+    vision,
+    vocabulary,
+)
 from bayescale.laws.law import (
     Amplitude,
     Coefficient,
+    Compression,
     Exponent,
     Factor,
     Fraction,
@@ -25,6 +43,7 @@ from bayescale.laws.law import (
     listing,
     registered,
 )
+from bayescale.laws.subjects import subject_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +51,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Amplitude",
     "Coefficient",
+    "Compression",
     "Exponent",
     "Factor",
     "Fraction",
@@ -44,15 +64,26 @@ __all__ = [
     "Scale",
     "Sharpness",
     "Slope",
+    "allocation",
     "broken",
+    "compression",
+    "downstream",
+    "experts",
     "find",
     "joint",
     "law",
     "listing",
+    "mixture",
+    "precision",
     "registered",
     "repeated",
     "saturating",
     "single",
+    "steps",
+    "tokens",
+    "transfer",
+    "vision",
+    "vocabulary",
 ]
 
 
@@ -60,7 +91,10 @@ class _Listing(ModuleType):
     """The package itself, which when called lists the laws: ``bayescale.laws()``."""
 
     def __call__(self) -> "pd.DataFrame":
-        return listing()
+        """Every law: what it reads and learns, one line, its reference, its subject."""
+        every = registered()
+        found = listing()
+        return found.assign(subject=[subject_of(every[name]) for name in found.index])
 
 
 sys.modules[__name__].__class__ = _Listing

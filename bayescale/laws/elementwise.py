@@ -21,6 +21,7 @@ __all__ = [
     "logaddexp",
     "maximum",
     "minimum",
+    "positive",
     "sigmoid",
     "softplus",
     "sqrt",
@@ -89,6 +90,11 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     return (library.switch if hasattr(library, "switch") else library.where)(condition, x, y)
 
 
+def positive(x: Array) -> Array:
+    """Whether `x` is above zero; of complex numbers, by their real parts."""
+    return np.greater(x, 0) if _library(x) is np else x > 0
+
+
 def logaddexp(x: Array, y: Array) -> Array:
     """Logarithm of exp(x) + exp(y), without overflow."""
     return y + softplus(x - y)
@@ -98,7 +104,7 @@ def softplus(x: Array) -> Array:
     """Logarithm of 1 + exp(x), without overflow."""
     # Written out for PyTensor too: the rewrites of its own softplus and sigmoid grow exponentially
     # when one is nested in another, as in a solver. A condition has one derivative at 0, a maximum two.
-    up = np.greater(x, 0) if _library(x) is np else x > 0  # complex numbers too, by their real parts
+    up = positive(x)
     return where(up, x, 0.0) + log1p(exp(where(up, -x, x)))
 
 

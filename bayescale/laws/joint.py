@@ -133,3 +133,38 @@ def farseer(
     amplitude = B * exp(a2 * n**-beta)
     exponent = k * exp(a1 * n**alpha)
     return floor + amplitude * exp(-exponent * log(d / P))
+
+
+@law(
+    inputs=("n_params", "n_tokens", "year"),
+    scaling={"A": {"n": "alpha"}, "B": {"d": "beta"}},
+    # Effective compute doubled every 8.4 months: an e-fold a year, size and data together.
+    typical={"g_N": 0.5, "g_D": 0.5},
+    falls_with=("n_params", "n_tokens"),
+    stands_in=_ACTIVE,
+    reference="ho2024",
+)
+def algorithmic_progress(
+    n,
+    d,
+    y,
+    *,
+    E: Irreducible,
+    A: Amplitude,
+    alpha: Exponent,
+    B: Amplitude,
+    beta: Exponent,
+    g_N: Coefficient,
+    g_D: Coefficient,
+):
+    r"""Loss in which parameters and tokens are worth more every year.
+
+    .. math:: L(N, D, Y) = E + A \left(N e^{g_N (Y - 2020)}\right)^{-\alpha}
+              + B \left(D e^{g_D (Y - 2020)}\right)^{-\beta}
+
+    g_N and g_D are growth rates of effective size and data, per year; A and B belong to 2020. Sizes
+    grew with the years, so rates and exponents trade off: a table of the largest models of each year
+    cannot tell them apart, one with small late models can. One validation text for all is a must.
+    """
+    years = y - 2020.0
+    return E + A * n**-alpha * exp(-alpha * g_N * years) + B * d**-beta * exp(-beta * g_D * years)

@@ -11,6 +11,7 @@ __all__ = [
     "KINDS",
     "Amplitude",
     "Coefficient",
+    "Compression",
     "Exponent",
     "Factor",
     "Fraction",
@@ -47,6 +48,7 @@ type Scale = Annotated[Any, Kind("scale", "positive", "a size or data size, in u
 type Sharpness = Annotated[Any, Kind("sharpness", "positive", "width of a break on the log axis")]
 type Rate = Annotated[Any, Kind("rate", "positive", "a positive number of order one to ten, without unit")]
 type Factor = Annotated[Any, Kind("factor", "positive", "a positive multiplier of order one")]
+type Compression = Annotated[Any, Kind("compression", "positive", "raw bytes that one token holds")]
 type Fraction = Annotated[Any, Kind("fraction", "unit", "a number between 0 and 1")]
 type Coefficient = Annotated[
     Any, Kind("coefficient", "real", "a number of order one and either sign, without unit")
@@ -65,6 +67,7 @@ KINDS: dict[str, Kind] = {
         Sharpness,
         Rate,
         Factor,
+        Compression,
         Fraction,
         Coefficient,
         Slope,

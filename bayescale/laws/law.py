@@ -11,6 +11,7 @@ from bayescale.laws.elementwise import Array, log
 from bayescale.laws.kinds import (
     Amplitude,
     Coefficient,
+    Compression,
     Exponent,
     Factor,
     Fraction,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Amplitude",
     "Coefficient",
+    "Compression",
     "Exponent",
     "Factor",
     "Fraction",
@@ -84,6 +86,11 @@ class Law:
         Column that is read in place of an input where the table has it.
     reference : str
         Key of the citation in ``references.bib``.
+    optional : mapping of str to tuple of str
+        Inputs that a table may lack, each with the parameters that act through it alone. In a table that
+        has the column, an empty cell or a zero says that this run had none of it.
+    held : mapping of str to float
+        Arguments and parameters of the formula that are held at a number (see `only` and `holding`).
     """
 
     name: str
@@ -96,15 +103,33 @@ class Law:
     rises_with: tuple[str, ...] = ()
     stands_in: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
+    optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    held: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, *inputs: Array, **parameters: Array) -> Array:
         """Value of the formula, of the array kind and shape of what it is given."""
-        return self.formula(*inputs, **parameters)
+        if not self.held:
+            return self.formula(*inputs, **parameters)
+        given = dict(zip(self.arguments, inputs, strict=True))
+        every = [given[a] if a in given else self.held[a] for a in _positional(self.formula)]
+        letters = {k: v for k, v in self.held.items() if k not in _positional(self.formula)}
+        return self.formula(*every, **letters | parameters)
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """Names of the positional arguments, one for each of `inputs`."""
-        return tuple(inspect.signature(self.formula).parameters)[: len(self.inputs)]
+        return tuple(a for a in _positional(self.formula) if a not in self.held)
+
+    @cached_property
+    def factors(self) -> Mapping[str, str]:
+        """Compression factor of each input that is divided by one; these share one reference scale."""
+        kinds = _kinds(self.formula, len(_positional(self.formula)))
+        return {
+            name: letter
+            for name, letters in self.optional.items()
+            for letter in letters
+            if kinds[letter].name == "compression"
+        }
 
     @property
     def scaling(self) -> Mapping[str, Mapping[str, str | float]]:
@@ -143,7 +168,82 @@ class Law:
             falls_with=tuple(renamed[c] for c in self.falls_with),
             rises_with=tuple(renamed[c] for c in self.rises_with),
             stands_in={},
+            optional={renamed[c]: letters for c, letters in self.optional.items()},
         )
+
+    def only(self, *inputs: str) -> "Law":
+        """The same formula without the optional inputs that are not named.
+
+        Their arguments are 0, and the parameters that act through them alone are gone.
+
+        Raises
+        ------
+        InputError
+            If an input is not of this law, or one left out is not optional, or no raw size is left.
+        """
+        unknown = [c for c in inputs if c not in self.inputs]
+        needed = [c for c in self.inputs if c not in inputs and c not in self.optional]
+        if unknown or needed:
+            fault = f"does not read {unknown[0]!r}" if unknown else f"cannot do without {needed[0]!r}"
+            raise InputError(
+                f"law {self.name!r} {fault}: it reads {', '.join(self.inputs)}, of which "
+                f"{', '.join(self.optional) or 'none'} may be left out."
+            )
+        if self.factors and not set(self.factors) & set(inputs):
+            raise InputError(
+                f"law {self.name!r} reads at least one of {', '.join(self.factors)}, and none is left."
+            )
+        columns = dict(zip(self.inputs, self.arguments, strict=True))
+        gone = [c for c in self.inputs if c not in inputs]
+        letters = [k for c in gone for k in self.optional[c] if k in self.parameters]
+        return self.holding(**{columns[c]: 0.0 for c in gone}, **dict.fromkeys(letters, 1.0))
+
+    def holding(self, **numbers: float) -> "Law":
+        """The same formula with parameters held at numbers, and not learnt any more.
+
+        Raises
+        ------
+        InputError
+            If a name is no parameter of this law, or carries the unit of an input, or is an input that
+            the law cannot do without.
+        """
+        columns = dict(zip(self.arguments, self.inputs, strict=True))
+        gone = [columns[k] for k in numbers if k in columns]
+        free = {k for k in self.parameters if k not in (self.declared_scaling or {})}
+        wrong = [k for k in numbers if k not in free and columns.get(k) not in self.optional]
+        wrong += [k for k, v in numbers.items() if k in columns and v != 0]
+        if wrong:
+            raise InputError(
+                f"law {self.name!r}: {wrong[0]}={numbers[wrong[0]]!r} cannot be held; parameters without a "
+                f"unit of the inputs can: {', '.join(k for k in self.parameters if k in free)}."
+            )
+        return replace(
+            self,
+            inputs=tuple(c for c in self.inputs if c not in gone),
+            parameters={k: v for k, v in self.parameters.items() if k not in numbers},
+            declared_scaling=self._scaling_without(numbers),
+            typical={k: v for k, v in self.typical.items() if k not in numbers},
+            falls_with=tuple(c for c in self.falls_with if c not in gone),
+            rises_with=tuple(c for c in self.rises_with if c not in gone),
+            stands_in={k: v for k, v in self.stands_in.items() if k not in gone},
+            optional={k: v for k, v in self.optional.items() if k not in gone},
+            held=dict(self.held) | numbers,
+        )
+
+    def _scaling_without(self, gone: Mapping[str, float]) -> Mapping[str, Mapping[str, str | float]] | None:
+        """The declared scaling when arguments are gone; one that shares their reference takes their place."""
+        if self.declared_scaling is None:
+            return None
+        columns = dict(zip(self.inputs, self.arguments, strict=True))
+        addends = [columns[c] for c in self.factors if c in columns and columns[c] not in gone]
+        found: dict[str, dict[str, str | float]] = {}
+        for letter, powers in self.declared_scaling.items():
+            kept = {a: p for a, p in powers.items() if a not in gone}
+            left = [p for a, p in powers.items() if a in gone]
+            if left and addends and not set(addends) & set(kept):
+                kept[addends[0]] = left[0]
+            found[letter] = kept
+        return {k: v for k, v in found.items() if v}
 
     def undo_reference(
         self, parameters: Mapping[str, Array], scales: Mapping[str, float]
@@ -174,10 +274,10 @@ class Law:
         self, parameters: Mapping[str, Array], scales: Mapping[str, float], sign: float
     ) -> dict[str, Array]:
         columns = dict(zip(self.arguments, self.inputs, strict=True))
-        carried = dict(parameters)
+        carried, known = dict(parameters), {**self.held, **parameters}
         for letter, powers in self.scaling.items():
             for argument, power in powers.items():
-                scale, exponent = scales[columns[argument]], sign * _power(power, parameters)
+                scale, exponent = scales[columns[argument]], sign * _power(power, known)
                 if self.parameters[letter].name == "intercept":
                     carried[letter] = carried[letter] + exponent * log(scale)
                 else:
@@ -204,6 +304,7 @@ def law(
     rises_with: tuple[str, ...] = (),
     stands_in: Mapping[str, str] | None = None,
     reference: str = "",
+    optional: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Callable[[Callable[..., Array]], Law]:
     """Make a function of one run into a law that can be fitted, queried and saved by name.
 
@@ -222,6 +323,9 @@ def law(
         from the formula when first needed; ``{}`` says that no parameter carries any.
     typical, falls_with, rises_with, stands_in, reference
         See `Law`.
+    optional : mapping of str to tuple of str, optional
+        Inputs that a table may lack, with the parameters that act through each alone:
+        ``{"bytes_audio": ("C_audio",)}``. The argument of an absent one is 0, so the formula must allow it.
 
     Raises
     ------
@@ -250,6 +354,7 @@ def law(
             rises_with=tuple(rises_with),
             stands_in=dict(stands_in or {}),
             reference=reference,
+            optional={k: tuple(v) for k, v in (optional or {}).items()},
         )
         _check_declarations(declared)
         known = _REGISTRY.get(declared.name)
@@ -332,6 +437,11 @@ def _kinds(formula: Callable[..., Array], n_inputs: int) -> dict[str, Kind]:
     return {p.name: kind_of(p, formula.__name__, names) for p in learnt}
 
 
+def _positional(formula: Callable[..., Array]) -> tuple[str, ...]:
+    every = inspect.signature(formula).parameters.values()
+    return tuple(p.name for p in every if p.kind is not p.KEYWORD_ONLY)
+
+
 def _origin(formula: Callable[..., Array]) -> str:
     return f"{formula.__module__}.{formula.__qualname__}"
 
@@ -345,11 +455,17 @@ def _check_declarations(declared: Law) -> None:
         if isinstance(power, str)
     ]
     arguments = [a for carried in (declared.declared_scaling or {}).values() for a in carried]
-    letters = {"scaling": [*(declared.declared_scaling or {}), *powers], "typical": declared.typical}
+    own = [k for letters in declared.optional.values() for k in letters]
+    letters = {
+        "scaling": [*(declared.declared_scaling or {}), *powers],
+        "typical": declared.typical,
+        "optional": own,
+    }
     columns = {
         "falls_with": declared.falls_with,
         "rises_with": declared.rises_with,
         "stands_in": declared.stands_in,
+        "optional": declared.optional,
     }
     checks = [(where, got, declared.parameters) for where, got in letters.items()]
     checks += [(where, got, declared.inputs) for where, got in columns.items()]

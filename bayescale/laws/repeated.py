@@ -3,6 +3,9 @@
 from bayescale.laws.elementwise import Array, exp, expm1, log, maximum, minimum
 from bayescale.laws.law import Amplitude, Exponent, Irreducible, Rate, law
 
+_LOG_2 = 0.6931471805599453
+_PASSES = 16  # each is a few nodes of the graph; the study has at most ten
+
 
 @law(
     inputs=("n_params", "n_tokens", "tokens_unique"),
@@ -51,6 +54,32 @@ def data_constrained(
     # Past e^60 repeats nothing is left to lose; the cap keeps the exponential within range.
     size = n * exp(-excess) * _worth(expm1(minimum(excess, 60.0)), RN)
     return E + A * size**-alpha + B * data**-beta
+
+
+@law(
+    inputs=("n_tokens", "tokens_unique"),
+    scaling={"a": {"n": "b"}},
+    falls_with=("n_tokens", "tokens_unique"),
+    reference="goyal2024",
+)
+def quality_decay(n, u, *, d: Irreducible, a: Amplitude, b: Exponent, tau: Rate):
+    r"""Error when data repeat: each further pass has a smaller exponent.
+
+    .. math:: y = a\, n_1^{-b} \prod_{k \ge 1} \left(\frac{n_{k+1}}{n_k}\right)^{-b_k} + d,
+              \quad b_k = b\, 2^{-k / \tau}
+
+    :math:`n_k` are the samples seen by the end of pass k (or by the end of training, in the last one):
+    the first pass falls with the paper's exponent b (negative there), and tau passes halve it. In
+    `data_constrained` the worth of a sample fades instead, which levels off; here the curve keeps
+    falling, ever more slowly. Pools of image-text pairs differ in b, their quality: pool it by data
+    set. Passes beyond the 16th all count like the 16th.
+    """
+    u = minimum(u, n)
+    passes, learnt = n / u, log(u)
+    for k in range(1, _PASSES):
+        within = minimum(maximum(passes, k), k + 1.0) if k + 1 < _PASSES else maximum(passes, k)
+        learnt = learnt + exp(-k * _LOG_2 / tau) * log(within / k)
+    return d + a * exp(-b * learnt)
 
 
 def _worth(repeats: Array, half: Array) -> Array:

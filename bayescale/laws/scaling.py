@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bayescale.laws.pure import pure_range
+
 if TYPE_CHECKING:
     from bayescale.laws.kinds import Kind
     from bayescale.laws.law import Law
 
-__all__ = ["SAME_REFERENCE", "infer_scaling"]
+__all__ = ["SAME_REFERENCE", "infer_scaling", "reference_homes"]
 
 SAME_REFERENCE: Mapping[str, str] = {"tokens_unique": "n_tokens"}
 """Columns that are divided by the reference scale of another column, because laws read their ratio."""
@@ -18,6 +20,18 @@ _DRAWS = 6
 _STEP = 1e-30
 _LARGEST = 1e6
 _TOLERANCE = 1e-5
+
+
+def reference_homes(law: "Law") -> dict[str, str]:
+    """Input whose reference scale each input is divided by: mostly its own.
+
+    Raw sizes of modalities share one, that of the first which the law reads, since a law adds up what
+    they come to in tokens.
+    """
+    addends = [c for c in law.inputs if c in law.factors]
+    homes = {c: SAME_REFERENCE.get(c, c) for c in law.inputs}
+    homes = {c: home if home in law.inputs else c for c, home in homes.items()}
+    return homes | dict.fromkeys(addends, addends[0] if addends else "")
 
 
 def infer_scaling(law: "Law") -> dict[str, dict[str, str | float]] | None:
@@ -44,10 +58,12 @@ def infer_scaling(law: "Law") -> dict[str, dict[str, str | float]] | None:
     draws = [{letter: _draw(rng, kind) for letter, kind in law.parameters.items()} for _ in range(_DRAWS)]
     spread = np.linspace(0.5, 3, 12 * len(law.parameters) + 24)
     points = np.exp(spread * rng.standard_normal((len(law.inputs), len(spread))))
+    _draw_pure(rng, law, points)
+    homes = reference_homes(law)
     for position, column in enumerate(law.inputs):
-        if SAME_REFERENCE.get(column) in law.inputs:
+        if homes[column] != column or pure_range(column) is not None:
             continue
-        moved = [i for i, c in enumerate(law.inputs) if i == position or SAME_REFERENCE.get(c) == column]
+        moved = [i for i, c in enumerate(law.inputs) if homes[c] == column]
         rates = [_rates(law, points, moved, draw) for draw in draws]
         if any(rate is None for rate in rates):
             return None
@@ -67,6 +83,15 @@ def _draw(rng: np.random.Generator, kind: "Kind") -> float:
         return float(rng.uniform(0.2, 0.8))
     normal = float(rng.standard_normal())
     return normal if kind.support == "real" else float(np.exp(normal / 2))
+
+
+def _draw_pure(rng: np.random.Generator, law: "Law", points: np.ndarray) -> None:
+    """Let rows of inputs without unit stay within the numbers that they can be, some at the ends."""
+    for row, column in zip(points, law.inputs, strict=True):
+        ends = pure_range(column)
+        if ends is not None:
+            margin = (ends[1] - ends[0]) / 4
+            row[:] = np.clip(rng.uniform(ends[0] - margin, ends[1] + margin, len(row)), *ends)
 
 
 def _rates(law: "Law", points: np.ndarray, moved: list[int], draw: dict[str, float]) -> np.ndarray | None:

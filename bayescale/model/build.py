@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayescale.model.drift import PART, WEIGHTS, bends_at, delta, shifted
 from bayescale.model.spec import Spec
-from bayescale.model.structure import Block, Structure, row_parameters
+from bayescale.model.structure import Block, Structure, measured_means, row_parameters
 from bayescale.priors import Prior
 
 if TYPE_CHECKING:
@@ -27,8 +28,9 @@ def build(spec: Spec) -> "pm.Model":
     """A PyMC model of the specification.
 
     Free variables are the blocks of `bayescale.model.structure`; the observed variable is the value on
-    the scale of its noise (``value_log`` by default), with dim ``run``. Inputs are data variables, so
-    ``pm.set_data`` and new coordinates work.
+    the scale of its noise (``value_log`` by default), with dim ``run``; where compression factors were
+    measured also ``<letter>_measured``, log raw bytes per token by measurement row. Inputs are data
+    variables, so ``pm.set_data`` and new coordinates work.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ def build(spec: Spec) -> "pm.Model":
     pm = _pymc()
     s = spec.structure
     coords = {"run": list(spec.run_ids)} | {f: list(s.labels[f]) for f in s.factors}
+    coords |= {PART: list(s.drift.labels)} if s.drift else {}
+    coords |= {f"{k}_row": list(range(rows.value.size)) for k, rows in spec.measured.items()}
     with pm.Model(coords=coords) as model:
         blocks: dict[str, Any] = {}
         for block in s.blocks:
@@ -49,8 +53,28 @@ def build(spec: Spec) -> "pm.Model":
         scaled = [pm.Data(name, x, dims="run") for name, x in zip(s.law.inputs, spec.scaled, strict=True)]
         rows = row_parameters(s, {k: v for k, v in blocks.items()}, spec.index)
         noise = {k: blocks[k] for k in s.noise_names}
-        s.noise.observe(s.law(*scaled, **rows), spec.value, spec.error, **noise)
+        mean = s.law(*scaled, **rows)
+        if s.drift:
+            bends = bends_at(s.drift, s.law, s.reference, spec.inputs, s.noise.on)
+            mean = shifted(s.noise.on, mean, delta(s.drift, blocks, bends))
+        s.noise.observe(mean, spec.value, spec.error, **noise)
+        for letter in spec.measured:
+            _observe_measured(spec, letter, blocks)
     return model
+
+
+def _observe_measured(spec: Spec, letter: str, blocks: dict[str, Any]) -> None:
+    """Add the measurement rows of a letter to the model in context."""
+    import pymc as pm
+
+    rows = spec.measured[letter]
+    pm.Normal(
+        f"{letter}_measured",
+        mu=measured_means(spec.structure, letter, blocks, rows.index),
+        sigma=(blocks[f"{letter}_scatter"] ** 2 + rows.error**2) ** 0.5,
+        observed=rows.value,
+        dims=f"{letter}_row",
+    )
 
 
 def _pymc() -> Any:
@@ -94,6 +118,8 @@ def _variable(structure: Structure, block: Block, so_far: dict[str, Any]) -> Any
 
     if block.prior is not None:
         return from_prior(block.name, block.prior)
+    if block.name == WEIGHTS:
+        return pm.Normal(block.name, np.float64(0.0), np.float64(1.0), dims=PART)
     letter, factor = block.name.split("_offset_", 1)
     weights = np.asarray(structure.centring.get(block.name, np.zeros(block.size)))
     width = so_far[f"{letter}_sd_{factor}"] ** weights if weights.any() else np.float64(1.0)
@@ -105,4 +131,7 @@ def from_prior(name: str, prior: Prior) -> Any:
     import pymc as pm
 
     # As 64-bit numbers: plain ones such as 2.5 become 32-bit constants, and so do their logarithms.
-    return getattr(pm, prior.distribution)(name, **{k: np.float64(v) for k, v in prior.arguments.items()})
+    given: dict[str, Any] = {k: np.float64(v) for k, v in prior.arguments.items()}
+    if prior.distribution == "LogitNormal":  # PyMC leaves this one on (0, 1), where samplers fall off
+        given["default_transform"] = pm.distributions.transforms.logodds
+    return getattr(pm, prior.distribution)(name, **given)

@@ -21,8 +21,9 @@ import numpy as np
 
 from bayescale.inference.mode import find_mode
 from bayescale.inference.target import Target
-from bayescale.laws.elementwise import Array, log, stack
+from bayescale.laws.elementwise import Array, log, sqrt, stack
 from bayescale.model.density import Density, with_middle
+from bayescale.model.measured_frame import Rows, in_order, rows_for, told_by_rows
 from bayescale.model.spec import Spec, without_pooling
 from bayescale.model.start import starting_points
 from bayescale.model.structure import Structure
@@ -47,6 +48,8 @@ class Frame:
         Slope of the log likelihood there, which is not zero where few runs leave a say to the prior.
     prior_mean, prior_precision : array of shape (letter,)
         Of the population values.
+    rows : tuple of Rows
+        Measurement rows that speak of the groups too.
     """
 
     pooled: tuple[int, ...]
@@ -55,6 +58,7 @@ class Frame:
     pull: np.ndarray
     prior_mean: np.ndarray
     prior_precision: np.ndarray
+    rows: tuple[Rows, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ class Adapted:
         s = self.density.spec.structure
         letters = list(s.law.parameters)
         blocks, moved, total = self.density.blocks(p), {}, 0.0
-        for factor, frame in self.frames.items():
+        for factor, fixed in self.frames.items():
+            frame = _with_rows(fixed, s, blocks)
             names = [f"{letters[i]}_offset_{factor}" for i in frame.pooled]
             spread = stack([blocks[f"{letters[i]}_sd_{factor}"] for i in frame.pooled])[..., None, :]
             root = _cholesky(_within(frame, spread))
@@ -122,7 +127,7 @@ class Adapted:
             here = stack([link(s.law.parameters[k], blocks[s.population(k)]) for k in letters])
             away = frame.middle - here[..., None, :]
             drawn = (frame.information * away[..., None, :]).sum(-1) + frame.pull
-            right = spread * drawn[..., frame.pooled]
+            right = spread * drawn[..., np.array(frame.pooled)]
             half = _solve_lower(root, right) + stack([blocks[n] for n in names])
             offsets = _solve_upper(root, half)
             blocks.update({name: offsets[..., i] for i, name in enumerate(names)})
@@ -130,20 +135,32 @@ class Adapted:
         return blocks, moved, total
 
 
+def _with_rows(frame: Frame, s: Structure, blocks: Mapping[str, Array]) -> Frame:
+    """The frame with what measurement rows say at the present scatter."""
+    information, pull = frame.information, frame.pull
+    for rows in frame.rows:
+        unit = np.eye(pull.shape[-1])[rows.at]
+        weight, drawn = told_by_rows(rows, s, blocks, frame.middle[:, rows.at])
+        information = information + weight[..., None, None] * (unit[:, None] * unit)
+        pull = pull + drawn[..., None] * unit
+    return replace(frame, information=information, pull=pull)
+
+
 def _within(frame: Frame, spread: Array) -> Array:
     """D H D + I over the pooled parameters: dims (..., group, letter, letter)."""
-    pooled = list(frame.pooled)
-    inside = frame.information[:, pooled][:, :, pooled]
+    pooled = np.array(frame.pooled)
+    inside = frame.information[..., pooled, :][..., pooled]
     return spread[..., :, None] * spread[..., None, :] * inside + np.eye(len(pooled))
 
 
 def _population(frame: Frame, spread: Array, root: Array, z: Array) -> tuple[Array, Array]:
     """Population values on the link scale from standard coordinates, and the log of their width."""
-    reach = spread[..., None] * frame.information[:, frame.pooled]  # (..., group, pooled, letter)
+    pooled = np.array(frame.pooled)
+    reach = spread[..., None] * frame.information[..., pooled, :]  # (..., group, pooled, letter)
     columns = _solve_lower(root, _swap(reach))  # (..., group, letter, pooled)
     known = frame.information - (columns[..., :, None, :] * columns[..., None, :, :]).sum(-1)
     precision = known.sum(-3) + np.diag(frame.prior_precision)
-    slope = _solve_lower(root, spread * frame.pull[:, frame.pooled])
+    slope = _solve_lower(root, spread * frame.pull[..., pooled])
     told = (known * frame.middle[:, None, :]).sum(-1) + frame.pull - (columns * slope[..., None, :]).sum(-1)
     pull = told.sum(-2) + frame.prior_precision * frame.prior_mean
     width = _cholesky(precision)
@@ -159,7 +176,8 @@ def _swap(matrix: Array) -> Array:
 
 
 def _in_jax(value: Array) -> bool:
-    return type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
+    """Whether a matrix is JAX's; one number by one is as soon divided by hand, and compiles sooner."""
+    return value.shape[-1] > 1 and type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
 
 
 def _cholesky(matrix: Array) -> Array:
@@ -168,7 +186,7 @@ def _cholesky(matrix: Array) -> Array:
     columns = []
     for j in range(matrix.shape[-1]):
         below = (np.arange(matrix.shape[-1]) >= j).astype(float)
-        columns.append(below * matrix[..., j] / np.sqrt(matrix[..., j, j])[..., None])
+        columns.append(below * matrix[..., j] / sqrt(matrix[..., j, j])[..., None])
         matrix = matrix - columns[-1][..., :, None] * columns[-1][..., None, :]
     return stack(columns)
 
@@ -220,7 +238,7 @@ def adapt(density: Density) -> Adapted | Density:
     population = plain and len(s.factors) == 1
     bare = with_middle(Density(without_pooling(spec)))
     everyone = find_mode(_target(bare)).point
-    frames = {factor: _frame(spec, bare, factor, everyone) for factor in s.factors}
+    frames = {factor: _frame(spec, bare, factor, everyone) for factor in in_order(s)}
     return Adapted(replace(density, middle=None) if population else density, frames, population)
 
 
@@ -235,11 +253,12 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Fram
     s = spec.structure
     letters = list(s.law.parameters)
     near = _near(s, bare, factor, everyone)
-    fits = [
-        _alone(spec, near, np.flatnonzero(spec.index[factor] == g), everyone)
-        for g in range(len(s.labels[factor]))
-    ]
-    found = [_told(density, blocks | _common_noise(fits)) for density, blocks in fits]
+    rows = [np.flatnonzero(spec.index[factor] == g) for g in range(len(s.labels[factor]))]
+    fits = [_alone(spec, near, own, everyone) if own.size else None for own in rows]
+    noise = _common_noise([fit for fit in fits if fit])
+    here = _link_values(s, bare.blocks(everyone), bare.spec.structure)
+    nothing = np.zeros((len(letters), len(letters))), here, np.zeros(len(letters))
+    found = [_told(fit[0], fit[1] | noise) if fit else nothing for fit in fits]
     free = [link(s.law.parameters[k], s.priors[k].sample(np.random.default_rng(0), 4000)) for k in letters]
     return Frame(
         pooled=tuple(i for i, k in enumerate(letters) if factor in s.pool.get(k, ())),
@@ -248,7 +267,13 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Fram
         pull=np.stack([f[2] for f in found]),
         prior_mean=np.array([np.mean(x) for x in free]),
         prior_precision=np.array([1 / np.var(x) for x in free]),
+        rows=rows_for(spec, factor),
     )
+
+
+def _link_values(s: Structure, blocks: Mapping[str, np.ndarray], own: Structure) -> np.ndarray:
+    """A law's parameters without groups, on the link scale."""
+    return np.array([float(link(kind, blocks[own.population(k)])) for k, kind in s.law.parameters.items()])
 
 
 def _near(s: Structure, bare: Density, factor: str, everyone: np.ndarray) -> Density:
@@ -288,7 +313,7 @@ def _alone(
 
 def _common_noise(fits: list[tuple[Density, dict[str, np.ndarray]]]) -> dict[str, np.ndarray]:
     """Scatter common to all groups: a group of few runs, fitted alone, seems to have none."""
-    if "sigma" not in fits[0][1]:
+    if not fits or "sigma" not in fits[0][1]:
         return {}
     logs = [np.log(blocks["sigma"]) for _, blocks in fits]
     return {"sigma": np.exp(np.average(logs, weights=[d.spec.value.size for d, _ in fits]))}
@@ -299,7 +324,7 @@ def _told(density: Density, blocks: Mapping[str, np.ndarray]) -> tuple[np.ndarra
     s = density.spec.structure
     slopes, weight = density.information_rows(blocks)
     along = np.stack([slopes[k] for k in s.law.parameters])
-    middle = np.array([float(link(kind, blocks[s.population(k)])) for k, kind in s.law.parameters.items()])
+    middle = _link_values(s, blocks, s)
     by_row = density.likelihood_steps(blocks)[1]
     return (along * weight) @ along.T, middle, np.array([by_row[k].sum() for k in s.law.parameters])
 

@@ -12,9 +12,12 @@ from functools import cached_property
 import numpy as np
 
 from bayescale.laws.elementwise import Array, exp, log, where
+from bayescale.laws.pure import pure_range
+from bayescale.model.drift import WEIGHTS, bends_at, conditional, delta, shifted
+from bayescale.model.measured import SCATTER
 from bayescale.model.noise import forward
 from bayescale.model.spec import Spec
-from bayescale.model.structure import Block, effect, row_parameters
+from bayescale.model.structure import Block, effect, measured_means, row_parameters
 from bayescale.priors import link, unlink
 
 __all__ = ["Density", "with_middle"]
@@ -66,6 +69,22 @@ class Density:
     def _scaled(self) -> tuple[np.ndarray, ...]:
         return self.spec.scaled
 
+    @cached_property
+    def centre(self) -> tuple[float, ...]:
+        """Scaled inputs at the middle of the runs: the reference scales, but for raw sizes of modalities.
+
+        Pure numbers, such as shares, are divided by no reference: their middle is their mean.
+        """
+        s = self.spec.structure
+        return tuple(
+            float(np.mean(x))
+            if pure_range(k) is not None
+            else float(np.exp(np.mean(np.log(x[x > 0]))))
+            if k in s.law.factors
+            else 1.0
+            for k, x in zip(s.law.inputs, self._scaled, strict=True)
+        )
+
     def blocks(self, q: Array) -> dict[str, Array]:
         """Unknowns by name from the flat vector; effects keep their group axis last."""
         found = {}
@@ -77,17 +96,32 @@ class Density:
         if self.middle:
             block, at = self._floor
             found[block.name] = exp(q[..., at]) - self.above_floor(found)
+        if bends := self.spec.structure.drift:
+            found[WEIGHTS] = conditional(bends, found[WEIGHTS], found)[0]
         return found
+
+    @cached_property
+    def _bends(self) -> np.ndarray:
+        """The bends at the runs, shape (run, bend)."""
+        s = self.spec.structure
+        assert s.drift is not None
+        return bends_at(s.drift, s.law, s.reference, self.spec.inputs, s.noise.on)
+
+    def mean(self, blocks: Mapping[str, Array]) -> Array:
+        """Expected value of every row; last axis is the row."""
+        s = self.spec.structure
+        law = s.law(*self._scaled, **row_parameters(s, blocks, self.spec.index))
+        return shifted(s.noise.on, law, delta(s.drift, blocks, self._bends)) if s.drift else law
 
     @cached_property
     def _floor(self) -> tuple[Block, int]:
         return self.slices[self.spec.structure.population(self.middle or "")]
 
     def above_floor(self, blocks: Mapping[str, Array]) -> Array:
-        """The law at the reference scales, less its floor."""
+        """The law at the middle of the runs, less its floor."""
         s = self.spec.structure
         here = {k: blocks[s.population(k)] for k in s.law.parameters if k != self.middle}
-        return s.law(*(1.0 for _ in s.law.inputs), **here, **{self.middle or "": 0.0})
+        return s.law(*self.centre, **here, **{self.middle or "": 0.0})
 
     def flatten(self, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
         """Flat vector from unknowns by name: the inverse of `blocks`."""
@@ -96,6 +130,10 @@ class Density:
             value = np.asarray(blocks[name], dtype=float)
             if self.middle and block is self._floor[0]:
                 value = np.log(value + self.above_floor(blocks))[..., None]
+            elif name == WEIGHTS and (bends := self.spec.structure.drift):
+                middle = conditional(bends, np.zeros_like(value), blocks)[0]
+                width = conditional(bends, np.ones_like(value), blocks)[0] - middle
+                value = (value - middle) / width
             elif not block.factor:
                 value = block.prior.unconstrain(value)[..., None]  # type: ignore[union-attr]
             parts.append(value)
@@ -115,11 +153,20 @@ class Density:
                 on_middle = self.middle is not None and block is self._floor[0]
                 jacobian = x if on_middle else block.prior.log_jacobian(x)
                 found = found + block.prior.log_density(blocks[name]) + jacobian
+            elif name == WEIGHTS:
+                found = found + self._log_prior_bends(blocks)
             else:
                 log_sd = self._log_spread(block, blocks)
                 z = blocks[name] * exp(-log_sd)
                 found = found + (-0.5 * z**2 - log_sd - 0.5 * math.log(2 * math.pi)).sum(-1)
         return found
+
+    def _log_prior_bends(self, blocks: Mapping[str, Array]) -> Array:
+        """Standard normal density of the weights of the bends, and the Jacobian of their coordinates."""
+        bends, weights = self.spec.structure.drift, blocks[WEIGHTS]
+        assert bends is not None
+        _, log_jacobian = conditional(bends, weights, blocks)
+        return (-0.5 * weights**2 - 0.5 * math.log(2 * math.pi)).sum(-1) + log_jacobian
 
     def _log_spread(self, block: Block, blocks: Mapping[str, Array]) -> Array:
         """Log prior deviation of each offset: 0 where not centred, log of the spread where centred."""
@@ -130,9 +177,22 @@ class Density:
     def log_likelihood(self, blocks: Mapping[str, Array]) -> Array:
         """Log density of every row's value; last axis is the row."""
         s = self.spec.structure
-        rows = row_parameters(s, blocks, self.spec.index)
         noise = {k: blocks[k][..., None] for k in s.noise_names}
-        return s.noise.log_density(self.spec.value, s.law(*self._scaled, **rows), self.spec.error, **noise)
+        return s.noise.log_density(self.spec.value, self.mean(blocks), self.spec.error, **noise)
+
+    def log_measured(self, blocks: Mapping[str, Array], letter: str) -> Array:
+        """Log density of the measurement rows of a letter; last axis is the row."""
+        rows = self.spec.measured[letter]
+        mean = measured_means(self.spec.structure, letter, blocks, rows.index)
+        scatter = blocks[f"{letter}_scatter"][..., None]
+        return SCATTER.log_density(rows.value, mean, rows.error, sigma=scatter)
+
+    def _log_data(self, blocks: Mapping[str, Array]) -> Array:
+        """Log density of all values and all measurement rows."""
+        found = self.log_likelihood(blocks).sum(-1)
+        for letter in self.spec.measured:
+            found = found + self.log_measured(blocks, letter).sum(-1)
+        return found
 
     def __call__(self, q: Array) -> Array:
         """Log posterior density, up to a constant; leading axes of `q` are kept."""
@@ -143,11 +203,11 @@ class Density:
     ) -> Array:
         """Log posterior density where the unknowns are worked out already; `moved` as in `log_prior`."""
         if not self.middle:
-            return self.log_prior(q, blocks, moved) + self.log_likelihood(blocks).sum(-1)
+            return self.log_prior(q, blocks, moved) + self._log_data(blocks)
         name = self._floor[0].name
         allowed = blocks[name] > 0
         safe = dict(blocks) | {name: where(allowed, blocks[name], 1.0)}
-        found = self.log_prior(q, safe, moved) + self.log_likelihood(safe).sum(-1)
+        found = self.log_prior(q, safe, moved) + self._log_data(safe)
         return where(allowed, found, -math.inf)
 
     def gradient(self, q: np.ndarray) -> tuple[float, np.ndarray]:
@@ -159,6 +219,9 @@ class Density:
         blocks = self.blocks(q)
         if self.middle and not blocks[self._floor[0].name] > 0:
             return -math.inf, np.zeros_like(q)
+        if self.spec.structure.drift:
+            stepped = self(q + 1j * _STEP * np.eye(q.size))
+            return float(stepped[0].real), stepped.imag / _STEP
         total, by_row, by_noise = self.likelihood_steps(blocks)
         prior, grad = self._prior_steps(q, blocks)
         s = self.spec.structure
@@ -173,7 +236,10 @@ class Density:
                 d_link = _step(lambda x, b=block, k=kind: link(k, b.prior.constrain(x)), q[at])  # type: ignore[union-attr]
                 grad[at] += along.sum() * d_link
             for factor in s.pool.get(letter, ()):
-                self._effect_gradient(grad, letter, factor, along, blocks, q)
+                rows = self.spec.index[factor]
+                self._effect_gradient(grad, letter, factor, along, blocks, q, rows)
+        for letter in self.spec.measured:
+            total += self._measured_gradient(grad, letter, blocks, q)
         for name in s.noise_names:
             block, at = self.slices[name]
             grad[at] += by_noise[name] * _step(block.prior.constrain, q[at])  # type: ignore[union-attr]
@@ -276,17 +342,37 @@ class Density:
         along: np.ndarray,
         blocks: Mapping[str, np.ndarray],
         q: np.ndarray,
+        rows: np.ndarray,
     ) -> None:
         """Add the likelihood's gradient in the offsets and the spread of one factor."""
         s = self.spec.structure
         name, sd_name = f"{letter}_offset_{factor}", f"{letter}_sd_{factor}"
         block, at = self.slices[name]
         sd_block, sd_at = self.slices[sd_name]
-        by_group = np.bincount(self.spec.index[factor], weights=along, minlength=block.size)
+        by_group = np.bincount(rows, weights=along, minlength=block.size)
         power = 1.0 - np.asarray(s.centring.get(name, np.zeros(block.size)))
         grad[at : at + block.size] += by_group * blocks[sd_name] ** power
         d_log = _step(lambda x: log(sd_block.prior.constrain(x)), q[sd_at])  # type: ignore[union-attr]
         grad[sd_at] += float((by_group * power * effect(s, letter, factor, blocks)).sum()) * d_log
+
+    def _measured_gradient(
+        self, grad: np.ndarray, letter: str, blocks: Mapping[str, np.ndarray], q: np.ndarray
+    ) -> float:
+        """Log density of the measurement rows of one letter; adds its gradient."""
+        s, rows = self.spec.structure, self.spec.measured[letter]
+        mean = measured_means(s, letter, blocks, rows.index)
+        sigma, shift = blocks[f"{letter}_scatter"], 1j * _STEP
+        by_mean = SCATTER.log_density(rows.value, mean + shift, rows.error, sigma=sigma)
+        by_scatter = SCATTER.log_density(rows.value, mean, rows.error, sigma=sigma + shift)
+        along = by_mean.imag / _STEP
+        block, at = self.slices[s.population(letter)]
+        kind = s.law.parameters[letter]
+        grad[at] += along.sum() * _step(lambda x: link(kind, block.prior.constrain(x)), q[at])  # type: ignore[union-attr]
+        for factor in s.measured[letter]:
+            self._effect_gradient(grad, letter, factor, along, blocks, q, rows.index[factor])
+        block, at = self.slices[f"{letter}_scatter"]
+        grad[at] += float(by_scatter.imag.sum() / _STEP) * _step(block.prior.constrain, q[at])  # type: ignore[union-attr]
+        return float(by_mean.real.sum())
 
 
 def _step(function, x: float) -> float:
@@ -309,9 +395,8 @@ def with_middle(density: Density) -> Density:
         return density
     rng = np.random.default_rng(0)
     here = {k: s.priors[k].sample(rng, 8) for k in s.law.parameters}
-    ones = tuple(1.0 for _ in s.law.inputs)
-    rest = s.law(*ones, **(here | {floors[0]: 0.0}))
-    whole = s.law(*ones, **here)
+    rest = s.law(*density.centre, **(here | {floors[0]: 0.0}))
+    whole = s.law(*density.centre, **here)
     if not np.allclose(whole - rest, here[floors[0]], rtol=1e-9):
         return density
     return replace(density, middle=floors[0])

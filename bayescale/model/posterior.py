@@ -10,6 +10,7 @@ import numpy as np
 
 from bayescale.laws import Kind
 from bayescale.model.density import Density
+from bayescale.model.drift import PART
 from bayescale.model.spec import Spec
 from bayescale.model.structure import Structure, group_values, to_dict
 from bayescale.priors import link
@@ -17,6 +18,7 @@ from bayescale.runs.findings import Finding
 from bayescale.runs.table import RunTable
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 __all__ = ["FORMAT", "LARGEST_POINTWISE", "assemble", "paper_values", "with_findings"]
@@ -51,20 +53,23 @@ def assemble(
     Returns
     -------
     DataTree
-        Groups posterior, sample_stats, log_likelihood, log_prior, observed_data, constant_data, runs.
+        Groups posterior, sample_stats, log_likelihood, log_prior, observed_data, constant_data, runs, and
+        measurements where they were joined (the rows in the model).
     """
     import xarray as xr
 
     spec, s = density.spec, density.spec.structure
-    coords = {f: list(s.labels[f]) for f in s.factors}
+    coords = {f: list(s.labels[f]) for f in (*s.factors, *((PART,) if s.drift else ()))}
     groups = {
         "posterior": _posterior(s, blocks),
         "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in statistics.items()}),
         "log_prior": _log_prior(s, blocks),
         "observed_data": xr.Dataset({"value": ("run", spec.value)}, coords={"run": list(spec.run_ids)}),
         "constant_data": _constant(spec),
-        "runs": _run_table(runs),
+        "runs": _as_dataset(runs.frame),
     }
+    if spec.measured:
+        groups["measurements"] = _measurements(spec)
     chains, draws = next(iter(blocks.values())).shape[:2]
     if chains * draws * spec.value.size <= LARGEST_POINTWISE:
         groups["log_likelihood"] = _log_likelihood(density, blocks)
@@ -153,18 +158,26 @@ def _constant(spec: Spec) -> "xr.Dataset":
     return xr.Dataset(variables | {"value_se_on_noise_scale": ("run", spec.error)})
 
 
-def _run_table(runs: RunTable) -> "xr.Dataset":
-    """The table as it was fitted; an empty cell is NaN among numbers and empty text among text."""
+def _as_dataset(frame: "pd.DataFrame") -> "xr.Dataset":
+    """A table as it was fitted; an empty cell is NaN among numbers and empty text among text."""
     import xarray as xr
 
     variables = {}
-    for name in runs.frame.columns:
-        column = runs.frame[name]
+    for name in frame.columns:
+        column = frame[name]
         if column.dtype.kind in "fiub":
             variables[str(name)] = ("row", column.to_numpy())
         else:
             variables[str(name)] = ("row", np.asarray(column.fillna("").astype(str), dtype=str))
     return xr.Dataset(variables)
+
+
+def _measurements(spec: Spec) -> "xr.Dataset":
+    """The measurement rows in the model, each with the letter that it speaks of."""
+    import pandas as pd
+
+    tables = [rows.frame.assign(letter=letter) for letter, rows in spec.measured.items()]
+    return _as_dataset(pd.concat(tables, ignore_index=True))
 
 
 def _record(spec: Spec, engine: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,9 +187,12 @@ def _record(spec: Spec, engine: Mapping[str, Any], settings: Mapping[str, Any]) 
         "bayescale_version": version("bayescale"),
         "versions": {name: _version(name) for name in _LIBRARIES},
         "n_runs": int(spec.value.size),
-        "input_range": {k: [float(v.min()), float(v.max())] for k, v in spec.inputs.items()},
+        "input_range": {
+            k: [float(v[v != 0].min()), float(v.max())] for k, v in spec.inputs.items()
+        },  # of runs that had some
         "value_range": [float(spec.value.min()), float(spec.value.max())],
         "prior_sd": _prior_sd(s),
+        "n_measurements": {k: int(rows.value.size) for k, rows in spec.measured.items()},
         "engine": dict(engine),
         "settings": dict(settings),
         "random_seed": settings["random_seed"],

@@ -2,18 +2,32 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from bayescale.errors import InputError
 from bayescale.laws import Law, find
-from bayescale.laws.scaling import SAME_REFERENCE
+from bayescale.laws.scaling import SAME_REFERENCE, reference_homes
+from bayescale.model import measured as measuring
 from bayescale.model import structure as structures
+from bayescale.model.drift import EXCESS, SIZE
+from bayescale.model.measured import NOT_NAMED, Measured
+from bayescale.model.modalities import (
+    far_from_the_runs,
+    floats,
+    is_named,
+    joined,
+    only_of,
+    restricted,
+    with_labels,
+    with_measured,
+    without_gaps,
+)
 from bayescale.model.noise import Noise, Normal, StudentT, as_noise
 from bayescale.model.structure import Structure
-from bayescale.priors import Outcome, default_prior, default_spread
+from bayescale.priors import Outcome, Prior, default_prior, default_spread
 from bayescale.runs.design import design_findings
 from bayescale.runs.findings import Finding, raise_errors
 from bayescale.runs.table import RunTable
@@ -41,6 +55,8 @@ class Spec:
         By factor: each row's position among the labels.
     run_ids : tuple of str
     findings : tuple of Finding
+    measured : mapping of str to Measured
+        Measurement rows, by letter.
     """
 
     structure: Structure
@@ -50,6 +66,7 @@ class Spec:
     index: Mapping[str, np.ndarray]
     run_ids: tuple[str, ...]
     findings: tuple[Finding, ...] = ()
+    measured: Mapping[str, Measured] = field(default_factory=dict)
 
     @property
     def scaled(self) -> tuple[np.ndarray, ...]:
@@ -65,6 +82,7 @@ def specify(
     pool: Mapping[str, Any] | str | None = None,
     noise: str | Noise | None = None,
     priors: Mapping[str, Any] | None = None,
+    measurements: Any = None,
 ) -> Spec:
     """Check a table against a law and settle everything that the model needs.
 
@@ -79,33 +97,34 @@ def specify(
     priors : mapping of str to prior, optional
         In place of defaults; keys are the law's letters (at the reference scales),
         ``<letter>_sd_<factor>`` and the noise parameters.
+    measurements : table of measurements, optional
+        Measured compression factors, joined to the law's (`bayescale.model.measured`).
 
     Raises
     ------
     InputError
         All errors of the table against this law in one message.
     """
-    law = find(law)
+    law, findings = restricted(find(law), runs)
     columns = _columns(law, runs)
-    wanted = _factors(pool or {}, law)
+    frame = without_gaps(runs.frame, law, columns)
+    wanted, rows, found = joined(law, frame, _factors(pool or {}, law), measurements)
+    findings += found
     plain = tuple(dict.fromkeys(c for fs in wanted.values() for f in fs for c in f.split(":")))
-    findings = list(runs.findings) + design_findings(
-        runs.frame,
-        law=law.name,
-        inputs=tuple(columns.values()),
-        n_learnt=len(law.parameters),
-        falls_with=tuple(columns[c] for c in law.falls_with),
-        groups=(*plain, *_paths(wanted)),
-    )
+    frame = with_labels(frame, law, wanted, columns, set(rows))
+    common = {f: NOT_NAMED for _, fs in rows.values() for f in fs.values() if not is_named(runs.frame, f)}
+    told_elsewhere = {f for k, (_, fs) in rows.items() for f in fs.values() if only_of(wanted, f, k)}
+    findings = list(runs.findings) + findings
+    findings += _design(frame, law, columns, wanted, told_elsewhere, set(rows))
     raise_errors(findings, f"law {law.name!r} cannot be fitted to {runs.source or 'this table'}:")
-    frame = runs.frame
     value = frame["value"].to_numpy(dtype=float)
     labels, nesting, index = _groups(frame, plain, wanted)
+    labels = with_measured(labels, rows)
     pooled, dropped = _drop_single(wanted, labels)
     inputs = {k: frame[columns[k]].to_numpy(dtype=float) for k in law.inputs}
     part = _default_noise(law, value) if noise is None else as_noise(noise)
     _check_support(part, value, frame)
-    outcome = Outcome.of(value)
+    used = {k: {c: f for c, f in fs.items() if f in pooled.get(k, ())} for k, (_, fs) in rows.items()}
     structure = Structure(
         law=law,
         columns=columns,
@@ -115,8 +134,10 @@ def specify(
         pool=pooled,
         labels={k: v for k, v in labels.items() if any(k in fs for fs in pooled.values())},
         nesting={k: v for k, v in nesting.items() if any(k in fs for fs in pooled.values())},
-        priors=_default_priors(law, pooled, part, outcome),
+        measured={k: tuple(fs.values()) for k, fs in used.items()},
+        common={f: label for f, label in common.items() if any(f in fs for fs in pooled.values())},
     )
+    structure = replace(structure, priors=_default_priors(structure, inputs, Outcome.of(value)))
     structure = replace(structure, priors=_with_user(structure, priors or {}))
     findings += dropped + _prior_findings(structure, value, set(priors or {}))
     raise_errors(findings, "the priors and the runs exclude one another:")
@@ -128,26 +149,53 @@ def specify(
         index={f: index[f] for f in structure.factors},
         run_ids=tuple(frame["run_id"].astype(str)),
         findings=tuple(dict.fromkeys(findings)),
+        measured={k: measuring.placed(table, used[k], labels) for k, (table, _) in rows.items()},
+    )
+
+
+def _design(
+    frame: Any,
+    law: Law,
+    columns: Mapping[str, str],
+    wanted: Mapping[str, tuple[str, ...]],
+    told_elsewhere: set[str],
+    measured: set[str],
+) -> list[Finding]:
+    """What the runs can teach of the law; raw sizes of modalities are judged as a mixture.
+
+    Factors whose groups were measured need not be told apart by the runs.
+    """
+    raw = [columns[c] for c in law.inputs if c in law.factors]
+    several = raw if len(raw) > 1 else []
+    judged = [c for c in columns.values() if c not in several]
+    typical = {columns[c]: law.typical.get(k, 1.0) for c, k in law.factors.items()}
+    named = {k: tuple(f for f in fs if f not in told_elsewhere) for k, fs in wanted.items()}
+    plain = tuple(dict.fromkeys(c for fs in named.values() for f in fs for c in f.split(":")))
+    return design_findings(
+        frame,
+        law=law.name,
+        inputs=tuple(judged),
+        n_learnt=len(law.parameters),
+        falls_with=tuple(columns[c] for c in law.falls_with if columns[c] in judged),
+        groups=(*plain, *_paths(named)),
+        mixture={c: typical[c] for c in several},
+        unknown={columns[c]: k for c, k in law.factors.items() if k in law.parameters and k not in measured},
     )
 
 
 def _columns(law: Law, runs: RunTable) -> dict[str, str]:
     """Column that is read for each input: its own, or the one that stands in for it."""
     chosen = {}
-    said = {str(c) for c in runs.columns if np.isfinite(_floats(runs.frame[c])).any()}
+    said = {str(c) for c in runs.columns if np.isfinite(floats(runs.frame[c])).any()}
     for name in law.inputs:
         chosen[name] = name
         active = law.stands_in.get(name)
-        if active in said and np.isfinite(_floats(runs.frame[active])).all():
+        if active in said and np.isfinite(floats(runs.frame[active])).all():
             chosen[name] = active
         other = _STANDS_IN.get(name)
         if other in said and name not in said:
             chosen[name] = other
     return chosen
-
-
-def _floats(column: Any) -> np.ndarray:
-    return np.asarray(column, dtype=float) if column.dtype.kind in "fiub" else np.full(len(column), np.nan)
 
 
 def _factors(pool: Mapping[str, Any] | str, law: Law) -> dict[str, tuple[str, ...]]:
@@ -239,13 +287,32 @@ def _reference(law: Law, inputs: Mapping[str, np.ndarray]) -> dict[str, float]:
     carried = {a for powers in law.scaling.values() for a in powers}
     if not law.carries_units:
         return dict.fromkeys(law.inputs, 1.0)
-    found = {}
-    for argument, name in zip(law.arguments, law.inputs, strict=True):
-        home = SAME_REFERENCE.get(name, name)
-        middle = math.exp(float(np.mean(np.log(np.unique(inputs[home if home in inputs else name])))))
-        shared = argument in carried or name in SAME_REFERENCE
-        found[name] = float(f"{middle:.3g}") if shared else 1.0
-    return found
+    homes, found = reference_homes(law), {}
+    arguments = dict(zip(law.inputs, law.arguments, strict=True))
+    for name in law.inputs:
+        alike = [k for k, home in homes.items() if home == homes[name]]
+        shared = name in SAME_REFERENCE or any(arguments[k] in carried for k in alike)
+        found[name] = float(f"{_middle(law, inputs, homes[name]):.3g}") if shared else 1.0
+    if all((inputs[k] > 0).all() for k in law.factors) or _carries(law, inputs, found):
+        return found
+    return found | dict.fromkeys(law.factors, 1.0)
+
+
+def _middle(law: Law, inputs: Mapping[str, np.ndarray], name: str) -> float:
+    """Geometric middle of the runs; of raw sizes, that of all tokens at typical factors."""
+    values = inputs[name]
+    if name in law.factors:
+        values = np.sum([inputs[k] / law.typical.get(c, 1.0) for k, c in law.factors.items()], axis=0)
+    return math.exp(float(np.mean(np.log(np.unique(values[values > 0])))))
+
+
+def _carries(law: Law, inputs: Mapping[str, np.ndarray], reference: Mapping[str, float]) -> bool:
+    """Whether the parameters make up for the reference scales in runs that lack a modality too."""
+    rng = np.random.default_rng(0)
+    draw = {k: float(np.exp(0.1 * rng.standard_normal())) for k in law.parameters}
+    raw = law(*(inputs[k] for k in law.inputs), **draw)
+    there = law(*(inputs[k] / reference[k] for k in law.inputs), **law.apply_reference(draw, reference))
+    return bool(np.allclose(raw, there, rtol=1e-9))
 
 
 def _default_noise(law: Law, value: np.ndarray) -> Noise:
@@ -267,14 +334,17 @@ def _check_support(noise: Noise, value: np.ndarray, frame: Any) -> None:
         )
 
 
-def _default_priors(
-    law: Law, pool: Mapping[str, tuple[str, ...]], noise: Noise, outcome: Outcome
-) -> dict[str, Any]:
+def _default_priors(s: Structure, inputs: Mapping[str, np.ndarray], outcome: Outcome) -> dict[str, Any]:
+    law = s.law
     priors = {k: default_prior(kind, outcome, law.typical.get(k)) for k, kind in law.parameters.items()}
-    for letter, factors in pool.items():
+    if any(s.reference[k] == 1.0 for k in law.factors):
+        priors |= far_from_the_runs(s, inputs, outcome)
+    for letter, factors in s.pool.items():
         for factor in factors:
             priors[f"{letter}_sd_{factor}"] = default_spread(law.parameters[letter], outcome)
-    return priors | noise.priors(outcome)
+    for letter in s.measured:
+        priors[f"{letter}_scatter"] = Prior("LogNormal", mu=math.log(0.1), sigma=1.0)
+    return priors | s.noise.priors(outcome)
 
 
 def _with_user(structure: Structure, priors: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,11 +396,14 @@ def _known_error(frame: Any, noise: Noise, value: np.ndarray) -> np.ndarray:
 
 
 def without_pooling(spec: Spec) -> Spec:
-    """The same rows with one value of every parameter for all groups."""
+    """The same runs with one value of every parameter for all groups; measurements become a prior."""
     s = spec.structure
-    kept = {k: v for k, v in s.priors.items() if "_sd_" not in k}
-    bare = replace(s, pool={}, labels={}, nesting={}, centring={}, priors=kept)
-    return replace(spec, structure=bare, index={})
+    scatters = {f"{k}_scatter" for k in s.measured}
+    kept = {k: v for k, v in s.priors.items() if "_sd_" not in k and k not in {*scatters, SIZE, EXCESS}}
+    kept |= {k: measuring.as_prior_of_runs(spec.measured[k], s, spec.index) for k in s.measured}
+    none: dict[str, Any] = dict.fromkeys(("pool", "labels", "nesting", "centring", "measured", "common"), {})
+    bare = replace(s, priors=kept, drift=None, **none)
+    return replace(spec, structure=bare, index={}, measured={})
 
 
 def default_gaussian(spec: Spec) -> Spec:

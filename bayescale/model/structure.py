@@ -10,6 +10,10 @@ factor, added on the link scale. The unknowns are named *blocks*:
     standard deviation of the family effects, on the link scale.
 ``alpha_offset_family``
     the family effects divided by a power of that deviation (see `Structure.centring`).
+``C_text_scatter``
+    scatter of measured log factors, where measurements are joined (`bayescale.model.measured`).
+``drift``, ``drift_compute``, ``drift_weights``
+    sizes and bends of the misfit, where there is one (`bayescale.model.drift`).
 ``sigma``, ``nu``, ``precision``
     the noise.
 """
@@ -24,10 +28,21 @@ from bayescale.errors import InputError
 from bayescale.laws import Law, find
 from bayescale.laws.elementwise import Array
 from bayescale.model import noise as noise_parts
+from bayescale.model.drift import EXCESS, PART, SIZE, WEIGHTS, Bends
 from bayescale.model.noise import Noise
 from bayescale.priors import Prior, as_prior, link, unlink
 
-__all__ = ["Block", "Structure", "effect", "from_dict", "group_values", "row_parameters", "to_dict"]
+__all__ = [
+    "Block",
+    "Structure",
+    "effect",
+    "from_dict",
+    "group_values",
+    "law_of",
+    "measured_means",
+    "row_parameters",
+    "to_dict",
+]
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,13 @@ class Structure:
     centring : mapping of str to tuple of float
         By ``<letter>_offset_<factor>``: 0 samples a group's effect in units of the spread between
         groups, 1 samples the effect itself.
+    measured : mapping of str to tuple of str
+        Letters with measurement rows of their own, and the factors by which those rows differ.
+    common : mapping of str to str
+        Factors that the run table does not name, and the label under which all runs stand: one
+        tokenizer, or one material, drawn like the measured ones.
+    drift : Bends, optional
+        How the law may go wrong; None where it is taken to hold.
     """
 
     law: Law
@@ -77,6 +99,9 @@ class Structure:
     nesting: Mapping[str, Mapping[str, tuple[int, ...]]] = field(default_factory=dict)
     priors: Mapping[str, Prior] = field(default_factory=dict)
     centring: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    measured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    common: Mapping[str, str] = field(default_factory=dict)
+    drift: Bends | None = None
 
     def base(self, letter: str) -> str:
         """Name of a parameter at the reference scales: ``A_ref`` for A, ``alpha`` for alpha."""
@@ -94,8 +119,8 @@ class Structure:
     @property
     def noise_names(self) -> tuple[str, ...]:
         """Names of the noise parameters."""
-        letters = set(self.law.parameters)
-        return tuple(k for k in self.priors if k not in letters and "_sd_" not in k)
+        others = {*self.law.parameters, *(f"{k}_scatter" for k in self.measured), SIZE, EXCESS}
+        return tuple(k for k in self.priors if k not in others and "_sd_" not in k)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -106,11 +131,18 @@ class Structure:
                 sd = f"{letter}_sd_{factor}"
                 found.append(Block(sd, self.priors[sd]))
                 found.append(Block(f"{letter}_offset_{factor}", None, factor, len(self.labels[factor])))
-        return tuple(found + [Block(name, self.priors[name]) for name in self.noise_names])
+        if self.drift:
+            found += [Block(k, self.priors[k]) for k in (SIZE, EXCESS) if k in self.priors]
+            found.append(Block(WEIGHTS, None, PART, len(self.drift.labels)))
+        names = (*(f"{k}_scatter" for k in self.measured), *self.noise_names)
+        return tuple(found + [Block(name, self.priors[name]) for name in names])
 
     def dims(self, letter: str) -> tuple[str, ...]:
-        """Factors that label the values of a parameter; a pair of columns takes its parts in."""
-        factors = self.pool.get(letter, ())
+        """Factors that label the values of a parameter; a pair of columns takes its parts in.
+
+        A factor under whose one label all runs stand has no dim: the value is the one of the runs.
+        """
+        factors = [f for f in self.pool.get(letter, ()) if f not in self.common]
         inside = {part for f in factors if ":" in f for part in f.split(":")}
         return tuple(f for f in factors if f not in inside)
 
@@ -142,6 +174,16 @@ def row_parameters(
     return found
 
 
+def measured_means(
+    structure: Structure, letter: str, blocks: Mapping[str, Array], index: Mapping[str, np.ndarray]
+) -> Array:
+    """Expected log factor of each measurement row of a letter; last axis is the row, or of length 1."""
+    value = link(structure.law.parameters[letter], blocks[structure.population(letter)][..., None])
+    for factor in structure.measured[letter]:
+        value = value + effect(structure, letter, factor, blocks)[..., index[factor]]
+    return value
+
+
 def group_values(structure: Structure, letter: str, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
     """Values of a pooled parameter by group; trailing axes are `Structure.dims`."""
     kind, dims = structure.law.parameters[letter], structure.dims(letter)
@@ -149,6 +191,10 @@ def group_values(structure: Structure, letter: str, blocks: Mapping[str, np.ndar
     value = value.reshape(value.shape + (1,) * len(dims))
     for factor in structure.pool[letter]:
         part = effect(structure, letter, factor, blocks)
+        if factor in structure.common:
+            place = structure.labels[factor].index(structure.common[factor])
+            value = value + part[..., place].reshape(part.shape[:-1] + (1,) * len(dims))
+            continue
         home = next(d for d in dims if factor == d or factor in d.split(":"))
         if factor != home:
             part = part[..., np.asarray(structure.nesting[home][factor])]
@@ -174,6 +220,10 @@ def to_dict(structure: Structure) -> dict[str, Any]:
         "nesting": {k: {p: list(i) for p, i in v.items()} for k, v in structure.nesting.items()},
         "priors": {k: v.to_dict() for k, v in structure.priors.items()},
         "centring": {k: list(v) for k, v in structure.centring.items()},
+        "held": dict(structure.law.held),
+        "measured": {k: list(v) for k, v in structure.measured.items()},
+        "common": dict(structure.common),
+        "drift": structure.drift.to_dict() if structure.drift else None,
     }
 
 
@@ -185,8 +235,34 @@ def from_dict(stored: Mapping[str, Any]) -> Structure:
     InputError
         If its law is not defined in this process, or is defined with other parameters.
     """
+    law = law_of(stored)
+    return Structure(
+        law=law,
+        columns=dict(stored["columns"]),
+        reference=dict(stored["reference"]),
+        metric=stored["metric"],
+        noise=noise_parts.from_dict(stored["noise"]),
+        pool={k: tuple(v) for k, v in stored["pool"].items()},
+        labels={k: tuple(v) for k, v in stored["labels"].items()},
+        nesting={k: {p: tuple(i) for p, i in v.items()} for k, v in stored["nesting"].items()},
+        priors={k: Prior(**v) for k, v in stored["priors"].items()},
+        centring={k: tuple(v) for k, v in stored["centring"].items()},
+        measured={k: tuple(v) for k, v in stored.get("measured", {}).items()},
+        common=dict(stored.get("common", {})),
+        drift=Bends.from_dict(stored["drift"]) if stored.get("drift") else None,
+    )
+
+
+def law_of(stored: Mapping[str, Any]) -> Law:
+    """The law of a stored structure, without what was left out of it, reading the inputs it read.
+
+    Raises
+    ------
+    InputError
+        If it is not defined in this process, or is defined with other parameters.
+    """
     try:
-        law = find(stored["law"])
+        law = find(stored["law"]).holding(**stored.get("held", {}))
     except InputError as error:
         raise InputError(
             f"this study was fitted with the law {stored['law']!r}, which is not defined here (parameters: "
@@ -199,19 +275,7 @@ def from_dict(stored: Mapping[str, Any]) -> Structure:
             f"the law {law.name!r} defined here learns {here}, but this study was fitted with one that "
             f"learns {dict(stored['parameters'])}. Define it as it was, or give the new one another name."
         )
-    law = law if law.inputs == tuple(stored["inputs"]) else law.reading(*stored["inputs"])
-    return Structure(
-        law=law,
-        columns=dict(stored["columns"]),
-        reference=dict(stored["reference"]),
-        metric=stored["metric"],
-        noise=noise_parts.from_dict(stored["noise"]),
-        pool={k: tuple(v) for k, v in stored["pool"].items()},
-        labels={k: tuple(v) for k, v in stored["labels"].items()},
-        nesting={k: {p: tuple(i) for p, i in v.items()} for k, v in stored["nesting"].items()},
-        priors={k: Prior(**v) for k, v in stored["priors"].items()},
-        centring={k: tuple(v) for k, v in stored["centring"].items()},
-    )
+    return law if law.inputs == tuple(stored["inputs"]) else law.reading(*stored["inputs"])
 
 
 def prior_of(structure: Structure, letter: str, value: Any) -> Prior:

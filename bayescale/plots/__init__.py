@@ -5,7 +5,9 @@ from typing import Any
 
 _WHERE = {
     "plot_allocation": "allocation",
+    "plot_backtest": "backtest",
     "plot_comparison": "comparison",
+    "plot_compression": "compression",
     "plot_forest": "forest",
     "plot_intervals": "intervals",
     "plot_isoflop": "isoflop",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayescale.errors import InputError
+from bayescale.laws.pure import pure_range
 from bayescale.model.noise import backward, forward
 from bayescale.queries.optimum import best_size, problem_of
 from bayescale.queries.predict import predict
@@ -184,8 +185,11 @@ def _levels(
             raise InputError(
                 f"at= names {name!r}; along {over} the law {study.structure.law.name!r} holds {allowed}."
             )
-        if not (np.isfinite(values) & (values > 0)).all():
-            raise InputError(f"at={{{name!r}: …}}: levels are positive numbers, such as 2e10.")
+        share = pure_range(name) == (0.0, 1.0)
+        fine = (values >= 0) & (values <= 1) if share else values > 0
+        if not (np.isfinite(values) & fine).all():
+            allowed = "lie from 0 to 1, such as 0.3" if share else "are positive numbers, such as 2e10"
+            raise InputError(f"at={{{name!r}: …}}: levels {allowed}.")
     count = max([v.size for v in given.values()] or [count])
     shares = (0.5,) if count == 1 else np.linspace(_LEVELS[0], _LEVELS[-1], count)
     wrong = [k for k, v in given.items() if v.size not in (1, count)]
@@ -193,12 +197,24 @@ def _levels(
         raise InputError(
             f"at={{{wrong[0]!r}: …}} has {given[wrong[0]].size} levels where another has {count}."
         )
+    mixture = _one_mixture({k: inputs[k] for k in held if k.startswith("share_") and k not in given})
     return {
         k: np.broadcast_to(given[k], count)
         if k in given
+        else np.full(count, mixture[k])
+        if k in mixture
         else np.quantile(inputs[k], shares, method="nearest")
         for k in held
     }
+
+
+def _one_mixture(shares: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The mixture of the run nearest to the middle: shares of several domains hold together."""
+    if not shares:
+        return {}
+    away = sum(np.abs(x - np.median(x)) for x in shares.values())
+    nearest = int(np.argmin(away))
+    return {k: float(x[nearest]) for k, x in shares.items()}
 
 
 def _bands(

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayescale.diagnostics.compression import compression_line
 from bayescale.errors import InputError
+from bayescale.model.drift import WEIGHTS
 from bayescale.queries.optimum import slopes_at
 from bayescale.queries.scales import check_prob
 from bayescale.queries.study import Study, study_of
@@ -38,7 +40,8 @@ def intervals(
         it varies over: the law's parameters as in its paper; for pooled ones also the population's
         value and the spread between groups; the noise. For laws of size and data: ``a`` and ``b``, the
         powers of compute at which the best size and data grow, and ``tokens_per_param`` at the middle
-        compute of the runs (C = 6ND).
+        compute of the runs (C = 6ND). For laws with compression factors the attribute ``compression``
+        says in words what is known of them, and by what (see `identify`).
 
     Raises
     ------
@@ -64,8 +67,15 @@ def intervals(
     return xr.Dataset(
         found,
         {"bound": ["median", "lower", "upper"], **coords},
-        attrs={"prob": prob, "metric": study.structure.metric, "law": study.structure.law.name},
+        attrs={"prob": prob, "metric": study.structure.metric, "law": study.structure.law.name}
+        | _on_factors(posterior, study),
     )
+
+
+def _on_factors(posterior: "xr.DataTree", study: Study) -> dict[str, str]:
+    """What the runs tell of compression factors, in words, for a law that has some."""
+    line = compression_line(posterior, study.structure.law, study.record)
+    return {"compression": line} if line else {}
 
 
 def derived(study: Study) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
@@ -74,7 +84,8 @@ def derived(study: Study) -> dict[str, tuple[np.ndarray, tuple[str, ...]]]:
     A law whose best size and data at given compute have no interior optimum has none.
     """
     s = study.structure
-    if not {"n_params", "n_tokens"} <= set(s.law.inputs):
+    further = set(s.law.inputs) - {"n_params", "n_tokens", "tokens_unique"}
+    if further or not {"n_params", "n_tokens"} <= set(s.law.inputs):
         return {}
     spread = study.record.get("input_range", {})
     size, data = spread.get("n_params", [1e9, 1e9]), spread.get("n_tokens", [2e10, 2e10])
@@ -94,7 +105,7 @@ def _is_reported(study: Study, name: str) -> bool:
     """Effects in standard units and values at the reference scales are inside matters."""
     s = study.structure
     inner = {s.base(k) for k in s.law.scaling} | {s.population(k) for k in s.law.scaling}
-    return "_offset_" not in name and name not in inner
+    return "_offset_" not in name and name not in {*inner, WEIGHTS}
 
 
 def _summary(

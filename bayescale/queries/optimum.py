@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from bayescale.errors import InputError
-from bayescale.queries.study import Study, groups_of, parameters_at
+from bayescale.model.drift import held_near
+from bayescale.queries.study import Study, drifted, groups_of, parameters_at
 
 __all__ = ["LEAST", "Cost", "Problem", "best_size", "budgets_of", "problem_of", "slopes_at", "value_at"]
 
@@ -44,10 +45,11 @@ def slopes_at(study: Study, flops: float, index: Mapping[str, np.ndarray]) -> di
     Returns
     -------
     dict of arrays of shape (sample, group)
-        ``a``, ``b``, ``tokens_per_param``; empty where draws lack an inner optimum.
+        ``a``, ``b``, ``tokens_per_param`` of the law itself, without its misfit; empty where draws
+        lack an inner optimum.
     """
     rows = max([len(v) for v in index.values()] or [1])
-    problem = _assembled(study, index or {}, {}, None, np.random.default_rng(0), rows)
+    problem = _assembled(study, index or {}, {}, None, np.random.default_rng(0), rows, drift=False)
     low, edge_low = best_size(problem, flops / 10)
     high, edge_high = best_size(problem, flops * 10)
     if (edge_low | edge_high).mean() > 0.01:
@@ -98,6 +100,7 @@ def _assembled(
     cost: Cost | None,
     rng: np.random.Generator,
     rows: int,
+    drift: bool = True,
 ) -> Problem:
     s = study.structure
     if not {"n_params", "n_tokens"} <= set(s.law.inputs):
@@ -119,7 +122,8 @@ def _assembled(
             k: np.float64(v) for k, v in given.items()
         }
         with np.errstate(all="ignore"):
-            return s.law(*(raw[k] / s.reference[k] for k in s.law.inputs), **parameters)
+            law = s.law(*(raw[k] / s.reference[k] for k in s.law.inputs), **parameters)
+            return drifted(study, held_near(s.drift, raw), law) if s.drift and drift else law
 
     def data_for(n: np.ndarray, budget: float) -> np.ndarray:
         return budget / 6.0 / n if cost is None else _solve_cost(cost, n, budget)

@@ -51,7 +51,7 @@ def pooling(posterior: "xr.DataTree", *, prob: float = 0.9, random_seed: int = 0
             "Fit with pool={'alpha': 'family'}, or use intervals()."
         )
     edges = [0.5, (1 - prob) / 2, (1 + prob) / 2]
-    fresh = {f: np.array([-1]) for f in s.factors}
+    fresh = {f: np.array([s.labels[f].index(s.common[f]) if f in s.common else -1]) for f in s.factors}
     new = parameters_at(study, fresh, np.random.default_rng([random_seed, 0]))
     shared = {k: study.blocks[s.population(k)] for k in s.law.parameters}
     shared = s.law.undo_reference(shared, s.reference)

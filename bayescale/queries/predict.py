@@ -11,7 +11,7 @@ import numpy as np
 from bayescale.errors import BayescaleWarning, InputError
 from bayescale.model.noise import Noise, backward, forward
 from bayescale.queries.scales import as_frame, check_prob, decades_beyond, inputs_of
-from bayescale.queries.study import NEW, Study, groups_of, parameters_at, study_of
+from bayescale.queries.study import NEW, Study, drifted, groups_of, parameters_at, study_of
 from bayescale.runs.numbers import parse_numbers
 from bayescale.runs.schema import column_of
 
@@ -68,7 +68,7 @@ def predict(
     -----
     BayescaleWarning
         If a scale lies more than tenfold beyond the runs. On published runs, held back tenfold and
-        more, 90 % intervals of a plain law held 30 to 86 % of them. If a family is named that was not
+        more, 90 % intervals of laws taken as exact held 30 to 86 % of them. If a family is named that was not
         among the runs, and the study has one law for all families.
     """
     import xarray as xr
@@ -82,7 +82,7 @@ def predict(
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     found = dict(zip(("mean", "lower", "median", "upper"), columns, strict=True))
     beyond = decades_beyond(study, inputs_of(study, frame))
-    _warn_if_far(beyond)
+    _warn_if_far(beyond, study.structure.drift is not None)
     _warn_if_unseen(posterior, study, frame)
     variables = {k: ("scale", v) for k, v in found.items()} | {"decades_beyond": ("scale", beyond)}
     asked = {
@@ -131,6 +131,7 @@ def curve_draws(
     rows = len(scaled[0])
     with np.errstate(over="ignore", under="ignore"):
         mean = s.law(*scaled, **parameters_at(study, index, rng))
+        mean = drifted(study, inputs, mean)
     return np.broadcast_to(mean, (study.n_samples, rows))
 
 
@@ -213,13 +214,19 @@ def _plain(column: Any) -> np.ndarray:
     return numbers.values
 
 
-def _warn_if_far(beyond: np.ndarray) -> None:
+def _warn_if_far(beyond: np.ndarray, drift: bool) -> None:
     if beyond.max() <= _FAR:
         return
+    trust = (
+        "The interval allows the law to drift as far as laws have drifted on published runs; yours may drift "
+        "farther. "
+        if drift
+        else "The interval holds if the law does; on published runs exact laws were wrong there more often "
+        "than their intervals say. "
+    )
     warnings.warn(
         f"{int((beyond > _FAR).sum())} of {beyond.size} scales lie more than tenfold beyond the runs "
-        f"(the farthest 10^{beyond.max():.1f} times). The interval holds if the law does; on published runs "
-        "plain laws were wrong there more often than their intervals say. Backtest: fit below, score above.",
+        f"(the farthest 10^{beyond.max():.1f} times). {trust}Backtest: fit below, score above.",
         BayescaleWarning,
         stacklevel=3,
     )

@@ -80,7 +80,7 @@ def residuals(posterior: "xr.DataTree", *, prob: float = 0.9, random_seed: int =
         "deviations_upper": (forward(on, upper) - middle) / unit,
         "inside": (lower <= value) & (value <= upper),
         "rank": _rank(posterior, runs, value, random_seed),
-        "decade": np.floor(np.log10(scale)).astype(int),
+        "decade": np.floor(np.log10(np.where(scale > 0, scale, 1.0))).astype(int),
         **inputs,
     } | ({"flops": compute} if compute is not None else {})
     labels = {c: runs[c].astype(str).to_numpy(dtype=str) for c in runs if runs[c].dtype.kind not in "fiub"}

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayescale.errors import InputError
+from bayescale.laws.pure import pure_range
 from bayescale.queries.study import Study
 from bayescale.runs.numbers import parse_numbers
+from bayescale.runs.schema import column_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,6 +89,9 @@ def inputs_of(study: Study, frame: "pd.DataFrame") -> dict[str, np.ndarray]:
         if column is None and name == "flops" and {"n_params", "n_tokens"} <= set(frame):
             found[name] = 6.0 * _numbers(frame["n_params"]) * _numbers(frame["n_tokens"])
             continue
+        if column is None and name in s.law.optional:
+            found[name] = np.zeros(len(frame))
+            continue
         if column is None:
             faults.append(
                 f"law {s.law.name!r} reads the column {s.columns.get(name, name)!r}, which the scales lack "
@@ -94,15 +99,40 @@ def inputs_of(study: Study, frame: "pd.DataFrame") -> dict[str, np.ndarray]:
             )
             continue
         values = _numbers(frame[column])
-        for i in np.flatnonzero(~(np.isfinite(values) & (values > 0)))[:5]:
-            faults.append(
-                f"row {i}, column {column!r}: {frame[column].iloc[i]!r} is not a positive number; give raw "
-                "counts, such as 7e9."
-            )
+        if name in s.law.optional:
+            values = np.where(_is_empty(frame[column]), 0.0, values)
+        allowed, fine = _allowed(column, values, zero=name in s.law.optional)
+        for i in np.flatnonzero(~(np.isfinite(values) & fine))[:5]:
+            faults.append(f"row {i}, column {column!r}: {frame[column].tolist()[i]!r} is not {allowed}.")
         found[name] = values
+    faults += _without_any(study, found)
     if faults:
         raise InputError("\n".join(["the scales cannot be used:", *(f"- {f}" for f in faults)]))
     return found
+
+
+def _allowed(column: str, values: np.ndarray, *, zero: bool = False) -> tuple[str, np.ndarray]:
+    """What a cell of a column may be, and which values are that."""
+    known = column_of(column)
+    if known is not None and known.kind == "fraction":
+        return "a number from 0 to 1", (values >= 0) & (values <= 1)
+    if zero or (known is not None and known.zero):
+        return "a number of 0 or more; give raw counts, such as 7e9", values >= 0
+    return "a positive number; give raw counts, such as 7e9", values > 0
+
+
+def _is_empty(column: Any) -> np.ndarray:
+    return np.asarray(column.isna() | (column.astype(str).str.strip() == ""), dtype=bool)
+
+
+def _without_any(study: Study, found: Mapping[str, np.ndarray]) -> list[str]:
+    """Rows that have nothing of any modality."""
+    law = study.structure.law
+    if not law.factors or not set(law.factors) <= set(found):
+        return []
+    nothing = np.flatnonzero(np.sum([found[k] for k in law.factors], axis=0) == 0)
+    columns = ", ".join(study.structure.columns.get(k, k) for k in law.factors)
+    return [f"row {i}: it has nothing in any of {columns}; give at least one." for i in nothing[:5]]
 
 
 def _numbers(column: Any) -> np.ndarray:
@@ -117,10 +147,12 @@ def decades_beyond(study: Study, inputs: Mapping[str, np.ndarray]) -> np.ndarray
     ranges = study.record.get("input_range", {})
     far = [np.zeros(len(next(iter(inputs.values()))))]
     for name, values in inputs.items():
-        if name in ranges:
-            low, high = np.log10(ranges[name])
-            at = np.log10(values)
-            far.append(np.maximum(np.maximum(at - high, low - at), 0.0))
+        if name in ranges and pure_range(name) is None:
+            low, high = ranges[name]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                beyond = np.maximum(np.log10(values / high), np.log10(low / values))
+            # Nothing of a modality is no scale, and among runs that have none it is not far.
+            far.append(np.where((values > 0) & (beyond > 0), np.minimum(beyond, 99.0), 0.0))
     return np.max(far, axis=0)
 
 

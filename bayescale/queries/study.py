@@ -9,6 +9,8 @@ import numpy as np
 
 from bayescale.errors import InputError
 from bayescale.laws.elementwise import Array
+from bayescale.model.drift import WEIGHTS, bends_at, beyond, per_bend, shifted
+from bayescale.model.measured import NOT_NAMED
 from bayescale.model.structure import Structure, effect, from_dict
 from bayescale.priors import link, unlink
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["NEW", "Study", "groups_of", "parameters_at", "study_of"]
+__all__ = ["NEW", "Study", "drifted", "groups_of", "parameters_at", "study_of"]
 
 NEW = "new"
 """Label that asks for a group not yet seen, drawn from the population."""
@@ -60,6 +62,11 @@ def study_of(posterior: "xr.DataTree") -> Study:
             "Give what bayescale.fit returned, or bayescale.open(path)."
         )
     record = json.loads(text)
+    if record.get("kind") == "compression":
+        raise InputError(
+            "this is a study of compression factors, which has no law of runs. Ask it with "
+            "compression_factors(post) or predict_compression(post, modality=...)."
+        )
     structure = from_dict(record)
     draws = posterior["posterior"].dataset
     blocks = {}
@@ -72,8 +79,8 @@ def study_of(posterior: "xr.DataTree") -> Study:
 def groups_of(study: Study, scales: "pd.DataFrame") -> dict[str, np.ndarray]:
     """Position of each row's group among the labels of each factor; -1, -2, ... for new ones.
 
-    A factor whose columns are absent asks for one new group for all rows. Within one call, equal new
-    labels are one new group.
+    A factor whose columns are absent asks for one new group for all rows; or, where the runs did not name
+    it either, for the one they shared. Within one call, equal new labels are one new group.
 
     Raises
     ------
@@ -84,17 +91,26 @@ def groups_of(study: Study, scales: "pd.DataFrame") -> dict[str, np.ndarray]:
     for factor in s.factors:
         columns = factor.split(":")
         if not set(columns) <= set(scales.columns):
-            found[factor] = np.full(len(scales), -1)
+            shared = s.labels[factor].index(s.common[factor]) if factor in s.common else -1
+            found[factor] = np.full(len(scales), shared)
             continue
         parts = [scales[c].fillna("").astype(str).to_numpy(dtype=str) for c in columns]
         rows = np.array([" : ".join(cells) for cells in zip(*parts, strict=True)], dtype=object)
         known = {label: i for i, label in enumerate(s.labels[factor])}
+        if factor in s.common or _of_factors_only(s, factor):
+            known.setdefault("", known.get(NOT_NAMED, -1))
         fresh = [r for r in dict.fromkeys(rows) if r not in known]
         for row in fresh:
             _refuse_unseen(s, factor, columns, row)
         known |= {row: -1 - i for i, row in enumerate(fresh)}
         found[factor] = np.array([known[r] for r in rows], dtype=int)
     return found
+
+
+def _of_factors_only(s: Structure, factor: str) -> bool:
+    """Whether only compression factors differ over it: a run without that modality names none."""
+    letters = [k for k, factors in s.pool.items() if factor in factors]
+    return all(s.law.parameters[k].name == "compression" for k in letters)
 
 
 def _refuse_unseen(s: Structure, factor: str, columns: list[str], row: str) -> None:
@@ -127,6 +143,21 @@ def parameters_at(
             value = unlink(kind, value)
         found[letter] = value
     return found
+
+
+def drifted(study: Study, inputs: Mapping[str, np.ndarray], mean: np.ndarray) -> np.ndarray:
+    """The law's value with its misfit, where the study has one: shape (sample, row).
+
+    Inputs in raw units, of shape (row,) or (sample, row).
+    """
+    s = study.structure
+    if s.drift is None:
+        return mean
+    here = {k: np.asarray(inputs[k], dtype=float) for k in s.law.inputs}
+    bends = bends_at(s.drift, s.law, s.reference, here, s.noise.on)
+    weights = per_bend(s.drift, study.blocks) * study.blocks[WEIGHTS]
+    among = weights @ bends.T if bends.ndim == 2 else (bends * weights[:, None, :]).sum(-1)
+    return shifted(s.noise.on, mean, among + beyond(s.drift, here, s.drift.sizes(study.blocks)))
 
 
 def _effects(

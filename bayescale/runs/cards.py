@@ -11,6 +11,9 @@ __all__ = ["NOT_IN_THE_WHEEL", "Card", "MetricNote", "Selection", "data_folder",
 
 NOT_IN_THE_WHEEL: dict[str, str] = {
     "chinchilla-figure4": "its authors state no licence, so only the source repository carries it",
+    "laion-clip": "its authors state no licence, so only the source repository carries it",
+    "laion-comparison": "its authors state no licence, so only the source repository carries it",
+    "vlm-visual-tokens": "its authors state no licence, so only the source repository carries it",
 }
 """Studies that an installed package lacks, and why."""
 

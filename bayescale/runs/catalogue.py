@@ -122,7 +122,7 @@ def load_runs(
 
 
 def _names() -> list[str]:
-    return sorted(path.parent.name for path in data_folder().glob("*/card.toml"))
+    return sorted(path.parent.name for path in data_folder().glob("*/runs.csv"))
 
 
 def _unknown(study: str, names: list[str]) -> str:
@@ -133,6 +133,8 @@ def _unknown(study: str, names: list[str]) -> str:
             f"the study {study!r} is not in this installation: {NOT_IN_THE_WHEEL[str(study)]}. "
             f"Work from a checkout, or read your own copy with read_runs(path). Here are: {', '.join(names)}."
         )
+    if str(study) == "tokenizers":
+        return "'tokenizers' holds measurements, not runs: bayescale.load_measurements() reads it."
     asked = str(study)[:80]
     near = get_close_matches(asked.lower(), names, n=3, cutoff=0.4) or [
         n for n in names if asked.lower() in n

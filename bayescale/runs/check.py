@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayescale.runs import magnitudes, meaning, repeats
+from bayescale.runs import magnitudes, meaning, repeats, shares
 from bayescale.runs.findings import Finding
 from bayescale.runs.places import Places
 
@@ -22,6 +22,7 @@ CHECKS: dict[str, Check] = {
     "compute against 6ND": magnitudes.compute_against_size,
     "values a metric cannot have": magnitudes.bounded_values,
     "compressed larger than dense": magnitudes.compressed_sizes,
+    "shares of a mixture": shares.shares_of_one,
     "losses above chance": magnitudes.loss_magnitudes,
     "values that never vary": magnitudes.constant_values,
     "losses with one decimal": magnitudes.rounded_values,

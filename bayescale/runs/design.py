@@ -1,5 +1,6 @@
 """The law's door: what a table can teach of what a law has to learn."""
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from bayescale.runs.magnitudes import numbers
 from bayescale.runs.meaning import rank_correlation
 from bayescale.runs.places import Places
 from bayescale.runs.repeats import checkpoints
-from bayescale.runs.schema import metric_of
+from bayescale.runs.schema import column_of, metric_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +20,22 @@ __all__ = ["design_findings"]
 
 # Beyond this correlation of log sizes one exponent trades for the other (tokens = 20 x parameters gives 1).
 _ON_A_LINE = 0.98
+
+# A modality's share of the tokens that varies by less than this (standard deviation), or never passes the
+# second, teaches next to nothing of its compression factor.
+_LEAST_VARIED, _LEAST_SHARE = 0.03, 0.05
+
+# Units of what may span decades.
+_COUNTED = (
+    "parameters",
+    "tokens",
+    "samples",
+    "bytes",
+    "UTF-8 bytes",
+    "characters",
+    "steps",
+    "floating-point operations",
+)
 
 # What other people call our columns, so that a message can name the likely one.
 _CALLED = {
@@ -38,6 +55,8 @@ def design_findings(
     falls_with: tuple[str, ...] = (),
     groups: tuple[str, ...] = (),
     places: Places | None = None,
+    mixture: Mapping[str, float] | None = None,
+    unknown: Mapping[str, str] | None = None,
 ) -> list[Finding]:
     """What a table lacks for a law, and what it could teach only poorly.
 
@@ -57,6 +76,10 @@ def design_findings(
         Columns over which parameters are pooled. ``"family/model"`` says that models are nested in families.
     places : Places, optional
         How messages name rows.
+    mixture : mapping of str to float, optional
+        Raw sizes of several modalities that the law adds up, and about how much of each makes a token.
+    unknown : mapping of str to str, optional
+        Those raw sizes whose compression factor is to be learnt from the runs alone, and its letter.
 
     Returns
     -------
@@ -77,6 +100,7 @@ def design_findings(
         *[finding for name in falls_with for finding in _rising(frame, law, name)],
         *[finding for name in columns for finding in _groups(frame, name)],
         *[finding for group in groups if "/" in group for finding in _nested(frame, group)],
+        *_mixtures(frame, mixture or {}, unknown or {}),
         *_partly_known(frame, places),
         *checkpoints(frame, places),
     ]
@@ -159,10 +183,16 @@ def _too_few(frame: "pd.DataFrame", law: str, n_learnt: int) -> list[Finding]:
 def _span(frame: "pd.DataFrame", name: str) -> list[Finding]:
     """Inputs that do not vary, or by less than tenfold."""
     values = numbers(frame, name)
-    values = values[np.isfinite(values) & (values > 0)]
+    known = column_of(name)
+    share = known is not None and known.kind == "fraction"
+    values = values[np.isfinite(values) & (values >= 0 if share else values > 0)]
     if len(values) < 2:
         return []
-    span = values.max() / values.min()
+    if share or (known is not None and known.unit not in _COUNTED):
+        # Shares, bits, losses and years are no scales of which one wants decades.
+        span = np.inf if np.ptp(values) > 0 else 1.0
+    else:
+        span = values.max() / values.min()
     if span <= 1 + 1e-9:
         told = (
             f"column {name!r} is constant ({values[0]:.4g} in every row), so its exponent and coefficient "
@@ -182,6 +212,9 @@ def _span(frame: "pd.DataFrame", name: str) -> list[Finding]:
 
 
 def _on_a_line(frame: "pd.DataFrame", first: str, second: str) -> list[Finding]:
+    kinds = {getattr(column_of(name), "kind", "") for name in (first, second)}
+    if "fraction" in kinds:  # shares of one mixture always go together
+        return []
     x, y = numbers(frame, first), numbers(frame, second)
     known = (x > 0) & (y > 0) & np.isfinite(x) & np.isfinite(y)
     if known.sum() < 3 or np.ptp(x[known]) == 0 or np.ptp(y[known]) == 0:
@@ -273,3 +306,52 @@ def _partly_known(frame: "pd.DataFrame", places: Places) -> list[Finding]:
         "more than the others. Give it for all rows, or leave the column out."
     )
     return [Finding("partial-errors", "warning", told)]
+
+
+def _mixtures(
+    frame: "pd.DataFrame", mixture: Mapping[str, float], unknown: Mapping[str, str]
+) -> list[Finding]:
+    """Mixtures of modalities from which losses cannot tell what a token of each holds."""
+    if not unknown:
+        return []
+    letters = ", ".join(unknown.values())
+    mend = "join measurements: fit(..., measurements=bayescale.load_measurements())"
+    if len(mixture) < 2:
+        told = (
+            f"{letters}: with one modality the losses tell the factor only together with the amplitude or "
+            f"intercept, so it stays where its prior is (predictions do not mind). To know it, {mend}."
+        )
+        return [Finding("one-modality", "note", told)]
+    tokens = np.stack([numbers(frame, c) / typical for c, typical in mixture.items()])
+    shares = dict(zip(mixture, tokens / tokens.sum(0), strict=True))
+    family = frame["family"].astype(str).to_numpy(dtype=str)
+    within = {c: _within(share, family) for c, share in shares.items()}
+    said = {c: f"{c} {np.median(share):.0%} of tokens" for c, share in shares.items()}
+    mend = f"Vary the mixture within a family (runs of one modality alone teach most), or {mend}."
+    rare = {c: k for c, k in unknown.items() if float(shares[c].max()) < _LEAST_SHARE}
+    if max(within.values()) < _LEAST_VARIED and not rare:
+        moves = max(float(np.std(share)) for share in shares.values()) >= _LEAST_VARIED
+        which = (
+            "each family has one fixed mixture"
+            if moves
+            else f"all runs have one mixture ({', '.join(said.values())})"
+        )
+        told = f"{which}, so the losses teach nothing of {letters}: they come from their priors. {mend}"
+        return [Finding("fixed-mixture", "warning", told)]
+    still = {c: k for c, k in unknown.items() if within[c] < _LEAST_VARIED and c not in rare}
+    found = []
+    for code, which, how in (
+        ("rare-modality", rare, f"is under {_LEAST_SHARE:.0%} of the tokens in every run"),
+        ("fixed-mixture", still, "is nearly the same share of the tokens in all runs of a family"),
+    ):
+        if which:
+            told = f"{', '.join(which)} {how}: the losses teach little of {', '.join(which.values())}. {mend}"
+            found.append(Finding(code, "warning", told))
+    return found
+
+
+def _within(share: np.ndarray, family: np.ndarray) -> float:
+    """Standard deviation of a share about the mean of its family."""
+    _, index = np.unique(family, return_inverse=True)
+    means = np.bincount(index, weights=share) / np.bincount(index)
+    return float(np.sqrt(np.mean((share - means[index]) ** 2)))

@@ -67,10 +67,13 @@ COLUMNS: dict[str, Column] = {
     "higher_is_better": Column("1 where a higher value is better", kind="bool"),
     "value": Column("the result of the evaluation", "of the metric", "number"),
     "value_se": Column("standard error of the value", "of the metric", "size"),
+    "score_max": Column("greatest value that the metric can have", "of the metric", "size"),
+    "chance": Column("value that blind guessing gives", "of the metric", "size", zero=True),
     "n_params": Column("size of the model", "parameters", "size", plausible=_PARAMS),
     "n_params_def": Column("how parameters were counted: total, without embeddings, ..."),
     "n_active_params": Column("parameters used for one token", "parameters", "size", plausible=_PARAMS),
     "n_params_nonembed": Column("parameters without embeddings", "parameters", "size", plausible=_PARAMS),
+    "n_params_vocab": Column("parameters of the vocabulary: entries times width", "parameters", "size"),
     "dense_params": Column("size of the dense model that this one was cut from", "parameters", "size"),
     "n_tokens": Column("training tokens seen", "tokens", "size", plausible=_TOKENS),
     "tokens_unique": Column("distinct training tokens", "tokens", "size", plausible=_TOKENS),
@@ -80,7 +83,11 @@ COLUMNS: dict[str, Column] = {
     "tokens_image": Column("image tokens seen", "tokens", "size", zero=True),
     "tokens_audio": Column("audio tokens seen", "tokens", "size", zero=True),
     "tokens_video": Column("video tokens seen", "tokens", "size", zero=True),
+    "tokens_finetune": Column("tokens of fine-tuning", "tokens", "size"),
     "bytes_text": Column("text seen", "UTF-8 bytes", "size", zero=True),
+    "bytes_audio": Column("audio seen, as uncompressed samples (16-bit PCM)", "bytes", "size", zero=True),
+    "bytes_image": Column("images seen, as uncompressed pixels (8-bit RGB)", "bytes", "size", zero=True),
+    "bytes_video": Column("video seen, as uncompressed frames (8-bit RGB)", "bytes", "size", zero=True),
     "chars_text": Column("text seen", "characters", "size", zero=True),
     "n_vision_tokens": Column("vision tokens for one image (for one frame if flagged)", "tokens", "size"),
     "vocab_size": Column("entries of the vocabulary", "tokens", "count"),
@@ -89,18 +96,28 @@ COLUMNS: dict[str, Column] = {
     "n_experts": Column("experts in a layer; 1 for a dense model", "experts", "count"),
     "top_k": Column("experts that one token is sent to", "experts", "count"),
     "sparsity": Column("share of the parameters that is absent or idle", kind="fraction"),
+    "granularity": Column("width of a dense layer over that of an expert", "", "size"),
+    "precision_weights": Column("bits of the weights in training", "bits", "size"),
+    "precision_activations": Column("bits of activations in training", "bits", "size"),
+    "precision_kv": Column("bits of the attention cache in training", "bits", "size"),
+    "precision_post": Column("bits of the weights after training", "bits", "size"),
     "depth": Column("layers", "layers", "count"),
     "width": Column("size of the residual stream", "", "count"),
     "flops": Column("training compute", "floating-point operations", "size", plausible=(1e9, 1e35)),
     "flops_source": Column("how the compute was counted: 6ND, reported, 3 x forward, ..."),
     "step": Column("training step of the evaluation", "steps", "count", zero=True),
     "is_final": Column("0 for a checkpoint in mid-training", kind="bool"),
+    "validation_loss": Column("loss read as an input: of the same model", "nats per token", "size"),
+    "teacher_loss": Column("loss of the teacher", "nats per token", "size"),
+    "supervised_loss": Column("loss that the student would have without a teacher", "nats per token", "size"),
+    "year": Column("year of publication, with decimals", "years", "number"),
     "train_data": Column("training data"),
     "batch_size": Column("size of a training batch", "see batch_unit", "size"),
     "batch_unit": Column("what batch_size counts"),
     "learning_rate": Column("peak learning rate", "", "size"),
     "seed": Column("random seed of the training", kind="number"),
     "flag": Column("warnings of the source about the row, separated by semicolons"),
+    "simulated": Column("1 for a made-up run, whose truth is known", kind="bool"),
 }
 
 REQUIRED = ("study", "family", "run_id", "metric", "value")
@@ -140,14 +157,19 @@ METRICS: dict[str, Metric] = {
     "mean_auc": Metric("fraction", True, _FRACTION, "mean area under the ROC curve"),
     "inception_score": Metric("none", True, None, "inception score of generated images", True),
     "score": Metric("of the source", True, None, "a score on the source's own scale"),
+    "score_of_range": Metric("fraction", True, _FRACTION, "score as a fraction of the greatest there is"),
+    "score_above_chance": Metric("fraction", True, _FRACTION, "score as a fraction of the way from chance"),
 }
 
 
 def column_of(name: str) -> Column | None:
     """What is known of a column; None for a column of the user's own.
 
-    A name that ends in ``_se`` is a standard error and must be positive like ``value_se``.
+    A name that ends in ``_se`` is a standard error and must be positive like ``value_se``; one that
+    begins with ``share_`` is the share of a mixture.
     """
+    if name.startswith("share_"):
+        return Column(f"share of {name[6:]} in the training tokens; 0 without any", "of 1", "fraction")
     return COLUMNS["value_se"] if name.endswith("_se") else COLUMNS.get(name)
 
 

@@ -15,7 +15,10 @@ from bayescale.runs.schema import REQUIRED
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["RunTable"]
+__all__ = ["SIMULATED", "RunTable"]
+
+SIMULATED = "simulated-"
+"""How the name of every study of made-up runs begins."""
 
 _KEY = ("study", "family", "run_id", "eval_name", "metric", "step")
 
@@ -51,6 +54,7 @@ class RunTable:
                 }. "
                 "Let read_runs(frame) check it and fill in defaults."
             )
+        _refuse_made_up_among_real(self.frame)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -96,7 +100,8 @@ class RunTable:
         Raises
         ------
         InputError
-            If a run's evaluation stands in two of the tables: joined, it would count twice.
+            If a run's evaluation stands in two of the tables: joined, it would count twice; or if one
+            holds simulated runs and another real ones.
         """
         return reduce(_join, others, self)
 
@@ -146,6 +151,25 @@ class RunTable:
             + (f", from {self.source}" if self.source else "")
             + (f", {warned} warnings" if warned else "")
         )
+
+
+def _refuse_made_up_among_real(frame: "pd.DataFrame") -> None:
+    """Made-up runs are known by a column or by their study's name; beside real ones they would mislead."""
+    named = [name for name in frame["study"].unique() if str(name).startswith(SIMULATED)]
+    if not named and "simulated" not in frame.columns:
+        return
+    made_up = frame["study"].isin(named).to_numpy(dtype=bool)
+    if "simulated" in frame.columns:
+        told = frame["simulated"].astype(str).isin(("1", "1.0", "True"))
+        made_up = made_up | told.to_numpy(dtype=bool)
+    if not made_up.any() or made_up.all():
+        return
+    study = frame["study"].astype(str).to_numpy(dtype=str)
+    one, other = (", ".join(np.unique(study[rows])[:3]) for rows in (made_up, ~made_up))
+    raise InputError(
+        f"{made_up.sum():,} simulated runs ({one[:200]}) would stand among {(~made_up).sum():,} real ones "
+        f"({other[:200]}). They are never mixed: fit them apart and set the answers side by side."
+    )
 
 
 def _shown(cell: Any) -> str:

@@ -27,6 +27,34 @@ def test_laws_say_what_they_read_and_learn(run):
     assert "data_constrained" in run("laws").out
 
 
+def test_one_law_is_told_in_full(run):
+    told = run("laws", "routed")
+    assert told.status == 0
+    for words in (r"\log L =", "n_experts", "E_start", "clark2022", "S-BASE", "trade off strongly"):
+        assert words in told.out
+    assert ":math:" not in told.out
+    known = run("laws", "chinchilla", "--json").json
+    assert known["formula"] == [r"L(N, D) = E + A N^{-\alpha} + B D^{-\beta}"]
+    assert known["columns"]["n_tokens"]["unit"] == "tokens"
+    printed = {(p["key"], p["variant"]): p for p in known["published"]}
+    assert printed["hoffmann2022", "printed"]["parameters"]["alpha"] == 0.34
+    assert printed["shukor2025", "early 45-45-10 average"]["missing"] == ["A", "B"]
+
+
+def test_a_law_that_does_not_exist_is_named_with_its_like(run):
+    told = run("laws", "mixed_model")
+    assert told.status == 1
+    assert "Did you mean 'mixed_modal'" in told.err
+    assert told.out == ""
+
+
+def test_laws_are_listed_by_subject_within_the_width(run):
+    told = run("laws").out
+    assert told.index("size and data") < told.index("mixtures and modalities") < told.index("scores")
+    assert max(map(len, told.splitlines())) <= 120
+    assert set(bs.laws()["subject"]) >= {"size and data", "experts", "scores"}
+
+
 def test_a_sound_table_passes_the_check(run, tables):
     told = run("runs", "check", tables / "good.csv", "--law", "chinchilla")
     assert told.status == 0

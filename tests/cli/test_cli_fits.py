@@ -82,6 +82,49 @@ def test_a_backtest_is_told_as_json_and_as_a_table(run, tables):
     assert "foretold worst" in table
 
 
+def test_a_backtest_of_many_splits_is_told_by_split_and_distance(run, tables, tmp_path):
+    words = ("backtest", tables / "good.csv", "--split", "rolling", "--origins", "2", "--noise", "normal")
+    words += ("--seed", "3", "--engine", "laplace", "--workers", "1", "--resume", tmp_path / "done")
+    told = run(*words, "--json")
+    assert told.status == 0, told.err
+    known = told.json
+    assert {s["status"] for s in known["splits"]} <= {"ok", "warned"}
+    assert known["n_test"] == len(known["rows"]) == sum(s["rows"] for s in known["splits"])
+    assert known["n_test"] == sum(d["rows"] for d in known["distances"])
+    assert [level["level"] for level in known["levels"]] == [0.5, 0.8, 0.9, 0.95]
+    assert 1e17 < known["splits"][0]["origin"] < known["splits"][1]["origin"] < 1e22
+    assert isinstance(known["splits"][0]["findings"], list)
+    empty = [d for d in known["distances"] if d["rows"] == 0]
+    assert all(d["crps"] is None for d in empty)
+    table = run(*words).out
+    assert "by distance" in table
+    assert len(list((tmp_path / "done").glob("*.json"))) == 2
+
+
+def test_ways_to_split_get_their_options(run, tables, monkeypatch):
+    seen = {}
+
+    def stand_in(runs, law, **options):
+        seen.update(options)
+        raise bs.InputError("stopped here")
+
+    monkeypatch.setattr("bayescale.comparison.backtest.backtest", stand_in)
+    start = ("backtest", tables / "good.csv")
+    run(*start, "--split", "rolling", "--over", "n_params", "--least", "4")
+    assert seen["split"] == bs.Rolling(column="n_params", least=4)
+    assert "pool" not in seen
+    run(*start, "--split", "leave-family-out", "--over", "study", "--pool", "E=study")
+    assert seen["split"] == bs.LeaveOut("study")
+    assert seen["pool"] == {"E": ["study"]}
+    run(*start, "--split", "few-runs", "--own", "0", "2", "--workers", "3")
+    assert (seen["split"], seen["workers"]) == (bs.FewRuns(own=(0, 2)), 3)
+    run(*start)
+    assert (seen["split"], seen["train"]) == (None, None)
+    assert "--own belongs to --split few-runs" in run(*start, "--split", "rolling", "--own", "1").err
+    assert "--over belongs to --split rolling or" in run(*start, "--over", "study").err
+    assert run(*start, "--split", "jackknife").status == 2
+
+
 def test_the_demo_gets_its_folder_and_seed(run, monkeypatch, tmp_path):
     seen = []
     monkeypatch.setattr("bayescale.cli.demo.run_demo", lambda folder, seed: seen.append((folder, seed)) or 0)

@@ -7,7 +7,9 @@ import pytest
 from scipy import stats
 
 import bayescale as bs
-from bayescale.comparison.backtest import _as_known, _crps, backtest
+from bayescale.comparison.backtest import backtest
+from bayescale.comparison.refits import as_known
+from bayescale.comparison.scores import crps
 from bayescale.queries.study import Study
 
 QUICK = {"engine": "laplace", "random_seed": 0, "draws": 500, "progressbar": False}
@@ -53,6 +55,26 @@ def test_scores_follow_from_the_rows(tested):
     assert float(tested["width"]) == pytest.approx(np.mean(tested["upper"].values - tested["lower"].values))
     assert float(tested["crps"]) == pytest.approx(tested["row_crps"].values.mean())
     assert float(tested["elpd"]) == pytest.approx(tested["log_density"].values.sum())
+    assert float(tested["log_score"]) == pytest.approx(tested["log_density"].values.mean())
+    assert tested["coverage_at"].values == pytest.approx(tested["covered_at"].values.mean(axis=0))
+    at_80 = tested["covered_at"].sel(level=0.8).values
+    assert at_80.tolist() == inside.tolist(), "prob was 0.8"
+    central = np.abs(tested["pit"].values - 0.5) < 0.5 * 0.9 - 1e-3
+    assert (tested["covered_at"].sel(level=0.9).values >= central).all()
+
+
+def test_the_only_split_is_scored_like_all_rows(tested):
+    assert tested["split"].values.tolist() == ["flops <= 1e20"]
+    for name in ("rmse", "crps", "coverage", "width", "log_score"):
+        assert float(tested[f"{name}_by_split"][0]) == float(tested[name])
+    parts = tested["rows_by_distance"].values
+    assert parts.sum() == int(tested["n_test"])
+    weighted = np.nansum(parts * tested["crps_by_distance"].values) / parts.sum()
+    assert weighted == pytest.approx(float(tested["crps"]))
+    largest = 6 * (made()["n_params"] * made()["n_tokens"])
+    largest = largest[largest <= 1e20].max()
+    seen = 6 * tested["n_params"].values * tested["n_tokens"].values
+    assert tested["decades"].values == pytest.approx(np.maximum(np.log10(seen / largest), 0))
 
 
 def test_a_true_law_foretells_what_was_held_back(tested):
@@ -76,7 +98,7 @@ def test_the_ranked_probability_score_is_that_of_a_normal():
     for seen in (1.0, 2.0, 3.5):
         z = (seen - 2.0) / 0.5
         closed = 0.5 * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / math.sqrt(math.pi))
-        score = _crps(np.quantile(draws, levels, axis=0), levels, np.array([seen]))
+        score = crps(np.quantile(draws, levels, axis=0), levels, np.array([seen]))
         assert score == pytest.approx(closed, abs=2e-3)
 
 
@@ -98,7 +120,7 @@ def test_a_family_that_was_not_fitted_is_asked_for_as_a_new_one():
         factors = ("family", "family:eval_name")
         labels = {"family": ("a", "b", "c")}
 
-    known, fresh = _as_known(Study(Pooled(), {}, {}), frame)  # type: ignore[arg-type]
+    known, fresh = as_known(Study(Pooled(), {}, {}), frame)  # type: ignore[arg-type]
     assert set(known["family"]) == {"a", "b", "c", "new: d"}
     assert fresh.tolist() == (frame["family"] == "d").tolist()
 

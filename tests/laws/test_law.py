@@ -149,7 +149,7 @@ def test_a_notebook_cell_may_run_twice():
 def test_unknown_law_is_answered_with_the_nearest():
     with pytest.raises(InputError, match=r"no law called 'chinchila'. Did you mean 'chinchilla'\?"):
         find("chinchila")
-    with pytest.raises(InputError, match=r"no law called 'xyzzy'\. Laws: bnsl_one, ") as caught:
+    with pytest.raises(InputError, match=r"no law called 'xyzzy'\. Laws: accuracy_from_loss, ") as caught:
         find("xyzzy")
     assert len(str(caught.value)) < 2000
 

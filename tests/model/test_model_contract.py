@@ -97,11 +97,11 @@ def test_pymc_and_numpy_agree_where_standard_errors_are_known():
 def test_the_gradient_is_that_of_the_density(law, pool):
     plain = density_of(law, POOLS[pool])
     for density in (plain, with_middle(plain)):
-        for q in points_of(density, 2):
+        with np.errstate(invalid="ignore"):  # a straight line may fall below zero, where there is no log
+            inside = [q for q in points_of(density, 8) if np.isfinite(density(q))]
+        assert density.middle or inside
+        for q in inside[:2]:
             height, slope = density.gradient(q)
-            if not np.isfinite(height):
-                assert density.middle
-                continue
             assert height == pytest.approx(float(density(q)), rel=1e-10)
             expected = central_difference(density, q)
             np.testing.assert_allclose(slope, expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max())

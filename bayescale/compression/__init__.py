@@ -1,0 +1,1 @@
+"""What one token holds: tables of measurements, measuring files, and factors drawn from them."""
