@@ -27,6 +27,7 @@ _WHERE = {
     "contrast": "queries.contrast",
     "convergence": "diagnostics.convergence",
     "curve": "queries.curves",
+    "exchange": "queries.exchange",
     "FactorPrior": "compression.model",
     "Drift": "model.drift",
     "FewRuns": "comparison.groups_out",

@@ -402,8 +402,10 @@ def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
 def _refuse_uncertified(drawn: Draws) -> None:
     if drawn.certified:
         return
+    rivals = drawn.notes.get("rivals", 0)
+    other = f", {rivals} other mode{'s' if rivals > 1 else ''} (none may be known)" if rivals else ""
     raise InputError(
         f"engine='laplace' cannot certify its result here: Pareto k-hat {drawn.notes['khat']:.2f} (at most "
-        f"0.5 is needed), weights worth {drawn.notes['effective_draws']:,.0f} draws (at least 1,000). Use "
-        "engine='auto' or 'numpyro', which sample."
+        f"0.5 is needed), weights worth {drawn.notes['effective_draws']:,.0f} draws (at least 1,000){other}. "
+        "Use engine='auto' or 'numpyro', which sample."
     )

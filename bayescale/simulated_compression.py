@@ -161,8 +161,8 @@ def _check(experiment: str, law: str, mixture: str, families: int, runs: int) ->
 
 def _label(experiment: str) -> Finding:
     told = (
-        f"these runs are simulated (experiment {experiment!r} of arXiv 2409.06754, which ran none); the truth "
-        "is in the columns true_bytes_per_token_* and true_value."
+        f"these runs are simulated (experiment {experiment!r} of arXiv 2409.06754, which ran none); the "
+        "truth is in the columns true_bytes_per_token_* and true_value."
     )
     return Finding("simulated", "note", told)
 

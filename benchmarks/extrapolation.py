@@ -107,7 +107,9 @@ def ours(discrepancy: str | None) -> Callable[[Split], np.ndarray]:
 
     def quantiles(split: Split) -> np.ndarray:
         columns = ["n_params", "n_tokens", "value"]
-        train = split.train[columns].assign(metric="loss_nats", run_id=[f"r{i}" for i in range(len(split.train))])
+        train = split.train[columns].assign(
+            metric="loss_nats", run_id=[f"r{i}" for i in range(len(split.train))]
+        )
         study = bs.fit(train, split.law, discrepancy=discrepancy, random_seed=0, progressbar=False)
         draws = bs.predict_draws(study, split.test[["n_params", "n_tokens"]], random_seed=0)
         return np.quantile(np.log(draws.values), EDGES, axis=0)
@@ -210,9 +212,16 @@ def measure(splits: list[Split]) -> pd.DataFrame:
                 print(f"{split.name}: {method} failed: {str(error)[:100]}")
                 continue
             seconds = time.perf_counter() - began
-            about = {"set": split.name, "method": method, "runs": len(split.train), "held out": len(split.test)}
+            about = {
+                "set": split.name,
+                "method": method,
+                "runs": len(split.train),
+                "held out": len(split.test),
+            }
             rows.append(about | {"decades": split.decades} | found | {"seconds": seconds})
-            print(f"{split.name} | {method}: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()), flush=True)
+            print(
+                f"{split.name} | {method}: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()), flush=True
+            )
     return pd.DataFrame(rows)
 
 
@@ -232,7 +241,9 @@ def written(table: pd.DataFrame) -> str:
         mine = table[table["method"] == method]
         means = mine[[*(f"{p:.0%}" for p in LEVELS)]].mean()
         lines.append(
-            f"| {method} | {len(mine)} | " + " | ".join(f"{v:.2f}" for v in means) + f" | {mine['95%'].min():.2f} | "
+            f"| {method} | {len(mine)} | "
+            + " | ".join(f"{v:.2f}" for v in means)
+            + f" | {mine['95%'].min():.2f} | "
             f"{mine['width'].mean():.3f} | {mine['rmse'].mean():.4f} | {mine['crps'].mean():.4f} | "
             f"{mine['seconds'].median():.1f} |"
         )
@@ -252,7 +263,9 @@ def written(table: pd.DataFrame) -> str:
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder with further sets, one CSV each in the common schema")
+    parser.add_argument(
+        "--data", type=Path, help="folder with further sets, one CSV each in the common schema"
+    )
     parser.add_argument("--only", help="sets whose name holds this text")
     options = parser.parse_args()
     splits = [*shipped(), *(further(options.data) if options.data else ())]

@@ -43,7 +43,12 @@ def codes(posterior):
 
 @pytest.fixture(scope="module")
 def plain():
-    return bs.fit(good(), **QUICK)  # warnings are errors here: a plain good fit has none
+    return bs.fit(good(), discrepancy=None, **QUICK)  # warnings are errors here: a good fit has none
+
+
+@pytest.fixture(scope="module")
+def drifting():
+    return bs.fit(good(), **QUICK)
 
 
 class Flat:
@@ -170,6 +175,26 @@ def test_a_fit_is_a_tree_of_labelled_groups(plain):
     np.testing.assert_array_equal(plain["constant_data"]["n_params"], good()["n_params"])
 
 
+def test_a_fit_lets_its_law_drift_unless_told_not_to(drifting, plain):
+    found = set(drifting["posterior"].data_vars) - set(plain["posterior"].data_vars)
+    assert found == {"drift", "drift_compute", "drift_weights"}
+    assert drifting["posterior"]["drift_weights"].dims == ("chain", "draw", "drift_part")
+    assert drifting["posterior"]["drift_part"].values[0] == "compute 1"
+    assert {"drift", "drift_compute"} <= set(bs.intervals(drifting)) - set(bs.intervals(plain))
+
+
+def test_a_drift_widens_what_lies_beyond_the_runs_and_leaves_the_parameters(drifting, plain):
+    far = [{"n_params": 3e11, "n_tokens": 6e12}]
+    with pytest.warns(BayescaleWarning, match="beyond the runs"):
+        widths = [
+            float((p["upper"] - p["lower"])[0])
+            for p in (bs.predict(s, far, kind="curve") for s in (plain, drifting))
+        ]
+    assert widths[1] > 1.5 * widths[0]
+    exact, allowed = (bs.intervals(s)["alpha"].values for s in (plain, drifting))
+    assert abs(exact[0] - allowed[0]) < 0.5 * (exact[2] - exact[1])
+
+
 def test_the_papers_amplitudes_are_those_at_the_reference_carried_to_raw_inputs(plain):
     told, draws = record(plain), plain["posterior"].to_dataset()
     expected = draws["A_ref"] * told["reference"]["n_params"] ** draws["alpha"]
@@ -199,11 +224,11 @@ def test_the_truth_lies_within_the_intervals_of_a_plain_fit(plain):
         assert found[name].sel(bound="lower") < truth < found[name].sel(bound="upper")
 
 
-def test_the_same_seed_gives_the_same_study(plain):
+def test_the_same_seed_gives_the_same_study(drifting):
     again = bs.fit(good(), **QUICK)
-    assert again["posterior"].to_dataset().equals(plain["posterior"].to_dataset())
+    assert again["posterior"].to_dataset().equals(drifting["posterior"].to_dataset())
     other = bs.fit(good(), **(QUICK | {"random_seed": 1}))
-    assert not other["posterior"].to_dataset().equals(plain["posterior"].to_dataset())
+    assert not other["posterior"].to_dataset().equals(drifting["posterior"].to_dataset())
 
 
 def test_a_seed_that_was_not_given_is_drawn_saved_and_reproduces_the_fit():
@@ -230,8 +255,8 @@ def test_the_table_given_is_left_as_it_was():
 
 
 def test_the_order_of_the_rows_does_not_move_the_posterior():
-    first = bs.intervals(bs.fit(good(), **QUICK))
-    turned = bs.intervals(bs.fit(good().iloc[::-1], **QUICK))
+    first = bs.intervals(bs.fit(good(), discrepancy=None, **QUICK))
+    turned = bs.intervals(bs.fit(good().iloc[::-1], discrepancy=None, **QUICK))
     for name in ("E", "alpha", "beta"):
         np.testing.assert_allclose(first[name], turned[name], rtol=1e-6)
 

@@ -17,6 +17,8 @@ _NAMES = (
     "02_families_share_strength",
     "03_your_own_runs",
     "04_which_law",
+    "05_compression_factors",
+    "06_compression_hypotheses",
     "07_native_multimodal",
 )
 _OTHERS = {"matplotlib", "numpy", "pandas"}

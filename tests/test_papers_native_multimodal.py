@@ -9,7 +9,7 @@ import pytest
 import bayescale as bs
 
 COLUMNS = {"source", "quantity", "paper", "ours_median", "ours_lower", "ours_upper", "why"}
-QUICK = (table.estimates, table.allocation, table.resampled, table.experts)
+QUICK = (table.estimates, table.allocation, table.frontiers, table.resampled, table.experts)
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,21 @@ def test_every_row_has_a_source_an_interval_and_a_reason(rows):
 @pytest.mark.published
 def test_exponents_of_early_fusion_follow_from_the_printed_ones(rows):
     found = {row["quantity"]: row for row in rows}
-    for mixture in ("45-45-10", "40-20-40", "30-30-40", "20-40-40"):
+    mixtures = ("45-45-10", "40-20-40", "30-30-40", "20-40-40")
+    targets = ("text", "image-caption", "interleaved")
+    for law in (*mixtures, *(f"45-45-10 {target}" for target in targets)):
         for letter in ("a", "b", "d"):
-            row = found[f"{letter}, early {mixture}"]
+            row = found[f"{letter}, early {law}"]
             assert row["ours_median"] == pytest.approx(row["paper"], abs=0.01)
+
+
+@pytest.mark.published
+def test_exponents_of_the_loss_are_those_of_the_laws_within_a_tenth(rows):
+    """The paper's line through the hull of runs is a little flatter than the law's own frontier."""
+    found = [row for row in rows if row["quantity"].startswith("c, early")]
+    assert len(found) == 7
+    for row in found:
+        assert 1 < row["ours_median"] / row["paper"] < 1.1
 
 
 @pytest.mark.published

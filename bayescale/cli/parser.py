@@ -236,6 +236,29 @@ def _questions(verbs: Any) -> None:
     arguments.prob(verb)
     verb = _verb(
         verbs,
+        "exchange",
+        ("questions", "exchange"),
+        "data that make up for a smaller model",
+        "bayescale exchange study.nc --at n_params=7e9 --at n_tokens=2e12 --params-factor 0.5\n"
+        "bayescale exchange study.nc --at n_params=7e9 --at bytes_text=4e12 --memory-gb 4 --json",
+    )
+    arguments.study(verb)
+    verb.add_argument(
+        "--at",
+        metavar="COLUMN=VALUE",
+        action="append",
+        type=pair,
+        required=True,
+        help="the run to be matched: an input of the law or a group; repeat for more",
+    )
+    verb.add_argument("--params-factor", type=number, help="new size over that of the run")
+    verb.add_argument("--params-cap", type=number, help="most parameters allowed")
+    verb.add_argument("--memory-gb", type=number, help="memory for the weights, in 10^9 bytes")
+    verb.add_argument("--bytes-per-param", type=number, default=2.0, help="(default: %(default)s)")
+    verb.add_argument("--seed", type=whole, default=0, help="of new groups (default: %(default)s)")
+    arguments.prob(verb)
+    verb = _verb(
+        verbs,
         "compare",
         ("questions", "compare"),
         "studies of the same runs, ranked by leave-one-out log density",

@@ -12,7 +12,7 @@ from bayescale.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["allocate", "compare", "describe", "identify", "intervals", "predict"]
+__all__ = ["allocate", "compare", "describe", "exchange", "identify", "intervals", "predict"]
 
 
 def intervals(given: Namespace) -> int:
@@ -79,6 +79,38 @@ def allocate(given: Namespace) -> int:
     group = "" if found.attrs["group"] == "all" else f", group {found.attrs['group']}"
     title = f"law {found.attrs['law']}{group}: the best use of C = 6ND, and {given.prob:.0%} intervals"
     show.table(_allocated(rows, given.within), title)
+    return 0
+
+
+def exchange(given: Namespace) -> int:
+    """Data that make up for a smaller model."""
+    from bayescale.queries.exchange import exchange
+    from bayescale.storage import open_study
+
+    sizes = {k: getattr(given, k) for k in ("params_factor", "params_cap", "memory_gb", "bytes_per_param")}
+    found = exchange(
+        open_study(given.study), dict(given.at), **sizes, prob=given.prob, random_seed=given.seed
+    )
+    rows: dict[str, dict[str, Any]] = {}
+    for kind in map(str, found["data"].values):
+        own = found.sel(data=kind)
+        rows[kind] = {
+            quantity: {str(b): float(own[quantity].sel(bound=b)) for b in found["bound"].values}
+            for quantity in ("factor", "amount")
+        }
+        rows[kind]["impossible"] = float(own["impossible"])
+    if given.json:
+        machine.tell({"new_params": float(found["new_params"]), "data": rows})
+        return 0
+    columns: dict[str, list[Any]] = {
+        "data": list(rows),
+        "times as much": [row["factor"]["median"] for row in rows.values()],
+        "interval": [show.interval(row["factor"]["lower"], row["factor"]["upper"]) for row in rows.values()],
+        "amount": [row["amount"]["median"] for row in rows.values()],
+        "never enough": [f"{row['impossible']:.0%}" for row in rows.values()],
+    }
+    title = f"law {found.attrs['law']}: a model of {float(found['new_params']):.3g} parameters, as good"
+    show.table(columns, f"{title}, {given.prob:.0%} intervals")
     return 0
 
 

@@ -83,8 +83,8 @@ def codec_baseline(
     Raises
     ------
     InputError
-        If a file cannot be decoded or is empty (all such are named), a codec is not known, or a package
-        is missing.
+        If a file cannot be decoded (all such are named), a material is empty, a codec is not known, or a
+        package is missing.
     """
     import pandas as pd
 
@@ -108,9 +108,14 @@ def codec_baseline(
         except (Unreadable, OSError) as error:
             faults.append((path, getattr(error, "strerror", None) or str(error)))
             continue
+        if not raw:
+            continue  # an empty text adds nothing
         for codec, size in packed.items():
             sizes.setdefault((kind, name, codec), []).append((raw, size, path.stat().st_size))
     refuse_unreadable(faults, len(work))
+    empty = [name for (kind, name) in groups if useful[kind] and (kind, name, useful[kind][0]) not in sizes]
+    if empty:
+        raise InputError(f"{empty[0]!r} is empty: a raw size of zero has no factor. Name other files.")
     return pd.DataFrame(
         [_row(key, np.array(found, dtype=float), random_seed) for key, found in sizes.items()]
     )
@@ -153,8 +158,8 @@ def _packed(path: Path, kind: str, names: list[str]) -> tuple[int, dict[str, int
     else:
         whole = _DECODED[kind](path)
         raw = len(whole) if isinstance(whole, bytes) else whole[0].nbytes
-    if raw == 0:
-        raise Unreadable("is empty: a raw size of zero has no factor")
+    if raw == 0 and kind != "text":
+        raise Unreadable("holds nothing: a raw size of zero has no factor")
     return raw, {name: COMPRESSORS[name].size(whole) for name in names}
 
 

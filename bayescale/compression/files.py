@@ -67,6 +67,8 @@ def found(path: Path, modality: str | None, assumed: str | None = None) -> dict[
         If nothing there can be measured.
     """
     if not path.is_dir():
+        if not path.is_file():
+            raise InputError(f"{path} is neither a regular file nor a folder. Name files or folders.")
         kind = modality or _kind(path) or assumed
         if kind is None:
             raise InputError(
@@ -80,7 +82,8 @@ def found(path: Path, modality: str | None, assumed: str | None = None) -> dict[
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             kind = _kind(Path(name))
-            if kind and not name.startswith(".") and modality in (None, kind):
+            wanted = kind is not None and not name.startswith(".") and modality in (None, kind)
+            if kind and wanted and (Path(folder) / name).is_file():
                 below.setdefault(kind, []).append(Path(folder) / name)
     if not below:
         wanted = SUFFIXES[modality] if modality else [s for kinds in SUFFIXES.values() for s in kinds[:3]]

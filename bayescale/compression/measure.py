@@ -85,8 +85,9 @@ def measure_compression(
     Raises
     ------
     InputError
-        If a file cannot be decoded or is empty (all such are named and nothing is measured), a tokenizer
-        is not known or meets no file of its modality, or a package is missing.
+        If a file cannot be decoded (all such are named and nothing is measured), a material is empty, a
+        tokenizer is not known or meets no file of its modality, or a package is missing. Empty text files
+        among others add nothing and are passed over.
 
     Warns
     -----
@@ -119,6 +120,9 @@ def measure_compression(
         except (Unreadable, OSError) as error:
             faults.append((path, getattr(error, "strerror", None) or str(error)))
     refuse_unreadable(faults, n_files)
+    empty = [name for (name, _, _), tally in tallies.items() if not tally.raw]
+    if empty:
+        raise InputError(f"{empty[0]!r} is empty: a raw size of zero has no factor. Name other files.")
     rows = [_row(key, tally, raw_unit, source, random_seed) for key, tally in tallies.items()]
     table = table_of({name: [row[name] for row in rows] for name in rows[0]}, findings=_notes(rows))
     told = [f.message for f in table.findings if f.severity == "warning"]
@@ -190,11 +194,13 @@ def _chosen(given: list[Tokenizer], kinds: list[str], raw_unit: str) -> dict[str
 
 def _count(path: Path, kind: str, raw_unit: str, tallies: dict[Tokenizer, _Tally]) -> None:
     for tally in tallies.values():
-        tally.starts.append(len(tally.raw))
         tally.file_bytes += path.stat().st_size
-    for piece in READERS[kind](path):
+    for number, piece in enumerate(READERS[kind](path)):
         if raw_unit not in piece.sizes:
             raise Unreadable(f"does not say its size in {raw_unit}")
+        if number == 0:
+            for tally in tallies.values():
+                tally.starts.append(len(tally.raw))
         for each, tally in tallies.items():
             tally.raw.append(piece.sizes[raw_unit])
             tally.tokens.append(each.count(piece.text) if kind == "text" else each.count(**piece.shape))

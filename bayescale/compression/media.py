@@ -41,7 +41,7 @@ class Piece:
 
 
 def read_text(path: Path) -> Iterator[Piece]:
-    """Blocks of about `BLOCK` characters that end at a line, or failing that between words."""
+    """Blocks of about `BLOCK` characters that end at a line, or failing that between words; none if empty."""
     rest = ""
     with path.open(encoding="utf-8", newline="") as stream:
         try:
@@ -55,8 +55,6 @@ def read_text(path: Path) -> Iterator[Piece]:
             raise Unreadable(f"is not UTF-8 (byte 0x{bad}). Convert it first") from error
     if rest:
         yield _block(rest)
-    elif not path.stat().st_size:
-        raise Unreadable("is empty: a raw size of zero has no factor")
 
 
 def _blocks(text: str) -> tuple[list[Piece], str]:

@@ -37,6 +37,7 @@ SCATTER = Normal(on="value")
 """How measured log factors scatter about the sum of their effects."""
 
 _COLUMNS = ("modality", "tokenizer", "material", "raw_unit", "log_factor")
+_LEAST_ERROR = 0.01  # counts of a grid agree exactly, and no scatter would be small enough for them
 _MOST_ROWS = 1000  # of one modality; more are reduced to keep a fit within a minute
 _OTHERS = {"tokenizer": 12, "material": 40}  # kept beside those that the runs name
 _REDUCED_BY = 20240910  # seed: the same rows are kept every time
@@ -53,7 +54,7 @@ class Measured:
     value : array of shape (row,)
         Log of raw bytes per token.
     error : array of shape (row,)
-        Known standard error of it, zero where unknown.
+        Known standard error of it, and 1 % where it is smaller or unknown.
     index : mapping of str to int array of shape (row,)
         By factor: each row's position among the labels.
     """
@@ -219,7 +220,7 @@ def placed(
     return Measured(
         frame=rows,
         value=rows["log_factor"].to_numpy(dtype=float),
-        error=np.nan_to_num(rows["se_log"].to_numpy(dtype=float), nan=0.0),
+        error=np.fmax(rows["se_log"].to_numpy(dtype=float), _LEAST_ERROR),
         index=index,
     )
 

@@ -178,7 +178,8 @@ def predict_compression(
     rows = []
     for m, t, x in asked:
         _known(m, study.units, "modality", "")
-        log, basis = _log_draws(study, m, _old(t), _old(x), rng)
+        names = (_old(t, study, f"tokenizer_{m}"), _old(x, study, f"material_{m}"))
+        log, basis = _log_draws(study, m, *names, rng)
         found = dict(zip(("median", "lower", "upper"), np.exp(np.quantile(log, edges)), strict=True))
         named = {"modality": m, "tokenizer": t or "new", "material": x or "new"}
         rows.append(found | named | {"raw_unit": study.units[m], "basis": basis})
@@ -206,8 +207,10 @@ def _matched(**given: Any) -> list[tuple[str, str | None, str | None]]:
     return list(zip(*full, strict=True))
 
 
-def _old(name: str | None) -> str | None:
-    return None if name is None or name.lower().startswith("new") else name
+def _old(name: str | None, study: Factors, dim: str) -> str | None:
+    """The name, or none if it asks for a new one."""
+    new = name is None or (name not in study.labels[dim] and name.lower().startswith("new"))
+    return None if new else name
 
 
 def _known(name: Any, names: Any, what: str, of: str) -> int:

@@ -123,7 +123,11 @@ def _assembled(
         }
         with np.errstate(all="ignore"):
             law = s.law(*(raw[k] / s.reference[k] for k in s.law.inputs), **parameters)
-            return drifted(study, held_near(s.drift, raw), law) if s.drift and drift else law
+            return (
+                drifted(study, held_near(s.drift, {k: np.asarray(v) for k, v in raw.items()}), law)
+                if s.drift and drift
+                else law
+            )
 
     def data_for(n: np.ndarray, budget: float) -> np.ndarray:
         return budget / 6.0 / n if cost is None else _solve_cost(cost, n, budget)

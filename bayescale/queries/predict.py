@@ -123,15 +123,22 @@ def predict_draws(
 
 
 def curve_draws(
-    study: Study, inputs: dict[str, np.ndarray], index: dict[str, np.ndarray], rng: np.random.Generator
+    study: Study,
+    inputs: dict[str, np.ndarray],
+    index: dict[str, np.ndarray],
+    rng: np.random.Generator,
+    drift: bool = True,
 ) -> np.ndarray:
-    """The law's value: shape (sample, row)."""
+    """The law's value, with its misfit or without: shape (sample, row).
+
+    Inputs in raw units, of shape (row,) or (sample, row).
+    """
     s = study.structure
     scaled = [inputs[k] / s.reference[k] for k in s.law.inputs]
-    rows = len(scaled[0])
+    rows = max(x.shape[-1] for x in scaled)
     with np.errstate(over="ignore", under="ignore"):
         mean = s.law(*scaled, **parameters_at(study, index, rng))
-        mean = drifted(study, inputs, mean)
+        mean = drifted(study, inputs, mean) if drift else mean
     return np.broadcast_to(mean, (study.n_samples, rows))
 
 

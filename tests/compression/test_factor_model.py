@@ -79,10 +79,10 @@ def test_chains_follow_the_density_of_the_spreads():
 
 
 def test_a_fit_converges_and_its_draws_do_not_depend_on_one_another():
-    post = bs.fit_compression(bs.load_measurements(where="modality != text"), draws=500)
+    post = bs.fit_compression(bs.load_measurements(where="modality in (image, video)"), draws=400)
     verdict = bs.convergence(post)
     assert verdict.ok, str(verdict)
-    assert verdict.table["ess_bulk"].min() > 1000
+    assert verdict.table["ess_bulk"].min() > 800
     assert all(f["severity"] == "note" for f in json.loads(post.attrs["bayescale"])["findings"])
 
 

@@ -68,6 +68,12 @@ def test_names_that_start_with_new_ask_for_a_new_one(post):
     )
 
 
+def test_a_measured_name_that_starts_with_new_is_no_new_one(table):
+    frame = table.frame.assign(tokenizer=table.frame["tokenizer"].str.replace("t1", "NewsBERT"))
+    post = bs.fit_compression(bs.read_measurements(frame), draws=250)
+    assert asked(post, tokenizer="NewsBERT", material="m1")["basis"].item() == "measured"
+
+
 def test_sequences_give_rows(post):
     found = asked(post, tokenizer=["t0", None], material="m1")
     assert found.sizes == {"row": 2}

@@ -180,17 +180,27 @@ def test_every_file_that_cannot_be_read_is_named_and_nothing_is_measured(tmp_pat
     (tmp_path / "cut.flac").write_bytes((sounds / "stereo.flac").read_bytes()[:2000])
     (tmp_path / "no.mp4").write_bytes(b"no video at all")
     told = refused(tmp_path)
-    assert told.startswith("6 of 7 files cannot be measured")
+    assert told.startswith("5 of 7 files cannot be measured")
     for name in (
         "latin.txt: is not UTF-8 (byte 0xe9)",
         "null.txt: holds null",
-        "empty.txt: is empty",
         "cut.png",
     ):
         assert name in told
     assert "cut.flac" in told
     assert "no.mp4: cannot be decoded as video" in told
     assert "a.txt" not in told
+
+
+def test_empty_texts_among_others_add_nothing_and_alone_are_refused(tmp_path):
+    for i in range(10):
+        (tmp_path / f"{i}.txt").write_text("" if i in (0, 4, 9) else f"number {i}\n")
+    found = row(tmp_path, "bytes")
+    assert (found["raw"], found["files"], found["parts"]) == (7 * 9, 7, 7)
+    assert bs.codec_baseline(tmp_path, "xz", progressbar=False)["files"].tolist() == [7]
+    assert "'0' is empty: a raw size of zero" in refused(tmp_path / "0.txt")
+    with pytest.raises(bs.InputError, match="'0' is empty"):
+        bs.codec_baseline(tmp_path / "0.txt", "xz", progressbar=False)
 
 
 def test_an_image_that_moves_is_video(tmp_path):
@@ -244,6 +254,17 @@ def test_an_encoding_that_is_not_in_the_cache_is_not_downloaded(prose, monkeypat
 )
 def test_paths_that_lead_nowhere_are_refused(paths, how, said):
     assert said in refused(paths, **how)
+
+
+def test_what_is_no_regular_file_is_left_alone(tmp_path):
+    import os
+
+    os.mkfifo(tmp_path / "pipe.txt")
+    assert "neither a regular file nor a folder" in refused(tmp_path / "pipe.txt")
+    (tmp_path / "a.txt").write_text("words")
+    (tmp_path / "again").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / ".hidden.txt").write_text("not this")
+    assert row(tmp_path, "bytes")["raw"] == 5
 
 
 def test_bad_arguments_are_refused(prose, sounds, tmp_path):
