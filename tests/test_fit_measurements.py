@@ -21,7 +21,9 @@ def joined(runs):
     measured = bs.simulate_measurements("two").where(
         lambda f: (f["tokenizer"].str.endswith(" 1") & (f["material"] == "plain")).to_numpy()
     )
-    return bs.fit(runs, "compression_power", measurements=measured, engine="laplace", **QUICK)
+    scatter = {f"C_{m}_scatter": bs.between(0.01, 0.3) for m in ("text", "image")}
+    options = {"priors": scatter, "measurements": measured, "engine": "laplace"}
+    return bs.fit(runs, "compression_power", **options, **QUICK)
 
 
 def test_a_measured_factor_is_known_and_the_truth_lies_in_its_interval(joined, runs):
@@ -50,8 +52,12 @@ def test_a_joined_study_is_saved_opened_and_compared(joined, runs, tmp_path):
     assert str(table["model"].values[0]) == "power, measured"
 
 
-def test_curves_and_residuals_read_runs_without_a_modality(joined):
-    assert bs.curve(joined, "n_params", points=5)["median"].size > 0
+def test_curves_and_residuals_read_runs_without_a_modality(joined, runs):
+    assert np.isfinite(bs.curve(joined, "n_params", points=5)["median"].values).all()
+    held = {"bytes_image": 0.0, "n_params": 1e9}
+    along = bs.curve(joined, "bytes_text", at=held, points=5)
+    assert (np.diff(along["median"].values[0, 0]) < 0).all()
+    assert along["bytes_text"].values[0] == runs.frame["bytes_text"][runs.frame["bytes_text"] > 0].min()
     assert np.isfinite(bs.residuals(joined)["fitted"].values).all()
 
 

@@ -20,6 +20,8 @@ _NAMES = (
     "05_compression_factors",
     "06_compression_hypotheses",
     "07_native_multimodal",
+    "08_token_space",
+    "09_tokens_against_parameters",
 )
 _OTHERS = {"matplotlib", "numpy", "pandas"}
 _PATHS = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|usr|var|work|mnt|Users|private)/|[A-Za-z]:\\\\?Users)")

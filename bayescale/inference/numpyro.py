@@ -1,6 +1,7 @@
 """NumPyro's NUTS on the density itself, whitened at its mode; chains run side by side, on a GPU too."""
 
 import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,10 @@ def numpyro(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
 def _run(target: Target, settings: Settings, mode: Mode) -> tuple[np.ndarray, dict[str, np.ndarray], bool]:
     import jax
     import jax.numpy as jnp
-    from numpyro.infer import NUTS
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tqdm's, of a notebook without its widgets: our bars need none
+        from numpyro.infer import NUTS
 
     root = np.linalg.cholesky(mode.covariance)
 

@@ -15,7 +15,7 @@ coordinates: a poor H costs speed, never correctness.
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,10 +23,10 @@ from bayescale.inference.mode import find_mode
 from bayescale.inference.target import Target
 from bayescale.laws.elementwise import Array, log, sqrt, stack
 from bayescale.model.density import Density, with_middle
-from bayescale.model.measured_frame import Rows, in_order, rows_for, told_by_rows
+from bayescale.model.measured_frame import Level, Rows, in_order, level_for, rows_for, told_by_rows
 from bayescale.model.spec import Spec, without_pooling
 from bayescale.model.start import starting_points
-from bayescale.model.structure import Structure
+from bayescale.model.structure import Structure, effect
 from bayescale.priors import Prior, link, unlink
 
 __all__ = ["Adapted", "Frame", "adapt"]
@@ -73,11 +73,14 @@ class Adapted:
         By factor.
     population : bool
         Whether the population values are adapted too.
+    levels : mapping of str to Level
+        By letter: measured populations, which are adapted to their rows where the others are not.
     """
 
     density: Density
     frames: Mapping[str, Frame]
     population: bool
+    levels: Mapping[str, Level] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -110,6 +113,15 @@ class Adapted:
         s = self.density.spec.structure
         letters = list(s.law.parameters)
         blocks, moved, total = self.density.blocks(p), {}, 0.0
+        settled: dict[str, Array] = {}
+        for letter, level in self.levels.items():
+            name, at = s.population(letter), self.density.slices[s.population(letter)][1]
+            middle, precision = level.place(letter, blocks)
+            moved[name] = middle + (p[..., at] - level.prior_mean) / sqrt(precision)
+            blocks[name] = unlink(s.law.parameters[letter], moved[name])
+            total = total - 0.5 * log(precision)
+        if self.levels:
+            blocks |= self.density.floor(p, blocks)
         for factor, fixed in self.frames.items():
             frame = _with_rows(fixed, s, blocks)
             names = [f"{letters[i]}_offset_{factor}" for i in frame.pooled]
@@ -118,21 +130,34 @@ class Adapted:
             if self.population:
                 z = stack([p[..., self.density.slices[s.population(k)][1]] for k in letters])
                 mu, log_width = _population(frame, spread, root, z)
-                moved = {s.population(k): mu[..., i] for i, k in enumerate(letters)}
+                moved |= {s.population(k): mu[..., i] for i, k in enumerate(letters)}
                 blocks |= {
                     name: unlink(s.law.parameters[k], moved[name])
                     for k, name in zip(letters, moved, strict=True)
                 }
                 total = total - log_width
             here = stack([link(s.law.parameters[k], blocks[s.population(k)]) for k in letters])
-            away = frame.middle - here[..., None, :]
+            away = frame.middle - here[..., None, :] - self._settled(factor, settled, letters)
             drawn = (frame.information * away[..., None, :]).sum(-1) + frame.pull
             right = spread * drawn[..., np.array(frame.pooled)]
             half = _solve_lower(root, right) + stack([blocks[n] for n in names])
             offsets = _solve_upper(root, half)
             blocks.update({name: offsets[..., i] for i, name in enumerate(names)})
             total = total - _log_diagonal(root).sum(-1)
+            for letter in (k for k in s.measured if factor in s.pool[k]):
+                by_run = effect(s, letter, factor, blocks)[..., self.density.spec.index[factor]]
+                settled[letter] = settled.get(letter, 0.0) + by_run
         return blocks, moved, total
+
+    def _settled(self, factor: str, settled: Mapping[str, Array], letters: list[str]) -> Array:
+        """What effects worked out before add to each letter, over the runs of each group of a factor."""
+        if not settled:
+            return 0.0
+        index = self.density.spec.index[factor]
+        member = np.eye(len(self.density.spec.structure.labels[factor]))[index]
+        share = member / np.maximum(member.sum(axis=0), 1.0)
+        nothing = 0.0 * (next(iter(settled.values())) @ share)
+        return stack([settled[k] @ share if k in settled else nothing for k in letters])
 
 
 def _with_rows(frame: Frame, s: Structure, blocks: Mapping[str, Array]) -> Frame:
@@ -239,7 +264,8 @@ def adapt(density: Density) -> Adapted | Density:
     bare = with_middle(Density(without_pooling(spec)))
     everyone = find_mode(_target(bare)).point
     frames = {factor: _frame(spec, bare, factor, everyone) for factor in in_order(s)}
-    return Adapted(replace(density, middle=None) if population else density, frames, population)
+    own = {} if population else {k: level_for(spec, k) for k in s.measured if _on_link_scale(s, k)}
+    return Adapted(replace(density, middle=None) if population else density, frames, population, own)
 
 
 def _on_link_scale(s: Structure, letter: str) -> bool:
@@ -259,6 +285,7 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Fram
     here = _link_values(s, bare.blocks(everyone), bare.spec.structure)
     nothing = np.zeros((len(letters), len(letters))), here, np.zeros(len(letters))
     found = [_told(fit[0], fit[1] | noise) if fit else nothing for fit in fits]
+    found = [_of_the_last(s, factor, told) for told in found]
     free = [link(s.law.parameters[k], s.priors[k].sample(np.random.default_rng(0), 4000)) for k in letters]
     return Frame(
         pooled=tuple(i for i, k in enumerate(letters) if factor in s.pool.get(k, ())),
@@ -269,6 +296,21 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Fram
         prior_precision=np.array([1 / np.var(x) for x in free]),
         rows=rows_for(spec, factor),
     )
+
+
+def _of_the_last(
+    s: Structure, factor: str, told: tuple[np.ndarray, np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same without what the runs say of measured letters whose last factor this is not.
+
+    The runs tell the sum of a letter's effects, which the last is taken to make up given the others.
+    """
+    information, middle, pull = (part.copy() for part in told)
+    for at, letter in enumerate(s.law.parameters):
+        order = [f for f in in_order(s) if f in s.pool.get(letter, ())]
+        if letter in s.measured and order and factor in order[:-1]:
+            information[at], information[:, at], pull[at] = 0.0, 0.0, 0.0
+    return information, middle, pull
 
 
 def _link_values(s: Structure, blocks: Mapping[str, np.ndarray], own: Structure) -> np.ndarray:

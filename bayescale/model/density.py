@@ -93,9 +93,7 @@ class Density:
                 found[name] = q[..., at : at + block.size]
             else:
                 found[name] = block.prior.constrain(q[..., at])  # type: ignore[union-attr]
-        if self.middle:
-            block, at = self._floor
-            found[block.name] = exp(q[..., at]) - self.above_floor(found)
+        found |= self.floor(q, found)
         if bends := self.spec.structure.drift:
             found[WEIGHTS] = conditional(bends, found[WEIGHTS], found)[0]
         return found
@@ -112,6 +110,13 @@ class Density:
         s = self.spec.structure
         law = s.law(*self._scaled, **row_parameters(s, blocks, self.spec.index))
         return shifted(s.noise.on, law, delta(s.drift, blocks, self._bends)) if s.drift else law
+
+    def floor(self, q: Array, blocks: Mapping[str, Array]) -> dict[str, Array]:
+        """The floor by name, where the loss at the middle of the runs stands for it in `q`."""
+        if not self.middle:
+            return {}
+        block, at = self._floor
+        return {block.name: exp(q[..., at]) - self.above_floor(blocks)}
 
     @cached_property
     def _floor(self) -> tuple[Block, int]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayescale.compression.model import PRIORS, FactorPrior
 from bayescale.errors import InputError
 from bayescale.laws import Law
 from bayescale.model.noise import Normal
@@ -150,6 +151,17 @@ def _refuse_unusable(rows: "pd.DataFrame", letter: str) -> None:
             f"{at['tokenizer']!r} on {at['material']!r}: log_factor {values[bad[0]]!r}, se_log "
             f"{errors[bad[0]]!r}. Both must be finite numbers, the error zero or more."
         )
+
+
+def spreads(letter: str, factors: tuple[str, ...]) -> dict[str, Prior]:
+    """Priors of the spreads between tokenizers and materials and of the scatter, as in `fit_compression`."""
+    known = PRIORS.get((modality_of(letter), "bytes"), FactorPrior(10.0))
+    width = {"tokeni": known.tokenizer_sd, "material": known.material_sd}
+    found = {f"{letter}_scatter": Prior("HalfNormal", sigma=known.scatter_sd)}
+    for factor in factors:
+        sigma = next((w for start, w in width.items() if factor.startswith(start)), known.tokenizer_sd)
+        found[f"{letter}_sd_{factor}"] = Prior("HalfNormal", sigma=sigma)
+    return found
 
 
 def reduced(

@@ -14,8 +14,9 @@ from bayescale.laws.elementwise import Array
 from bayescale.model.measured import apart
 from bayescale.model.spec import Spec
 from bayescale.model.structure import Structure, effect
+from bayescale.priors import link
 
-__all__ = ["Rows", "in_order", "rows_for", "told_by_rows"]
+__all__ = ["Level", "Rows", "in_order", "level_for", "rows_for", "told_by_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +45,51 @@ class Rows:
     error2: np.ndarray
     before: Mapping[str, np.ndarray]
     guess: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Level:
+    """What measurement rows say of the population value of a letter, on the log scale.
+
+    Attributes
+    ----------
+    middle : float
+        The common level of the rows.
+    shares : mapping of str to float
+        For each factor, one over the number of groups that were measured.
+    share : float
+        One over the number of rows.
+    prior_mean, prior_precision : float
+    """
+
+    middle: float
+    shares: Mapping[str, float]
+    share: float
+    prior_mean: float
+    prior_precision: float
+
+    def place(self, letter: str, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Middle and precision of the population value, given the spreads and the scatter."""
+        variance = self.share * blocks[f"{letter}_scatter"] ** 2
+        for factor, share in self.shares.items():
+            variance = variance + share * blocks[f"{letter}_sd_{factor}"] ** 2
+        precision = self.prior_precision + 1.0 / variance
+        middle = (self.prior_precision * self.prior_mean + self.middle / variance) / precision
+        return middle, precision
+
+
+def level_for(spec: Spec, letter: str) -> Level:
+    """The level of the rows of a letter, and what its prior says."""
+    s, rows = spec.structure, spec.measured[letter]
+    _, middle, _ = apart(rows, {f: len(s.labels[f]) for f in rows.index})
+    prior = link(s.law.parameters[letter], s.priors[letter].sample(np.random.default_rng(0), 4000))
+    return Level(
+        middle=middle,
+        shares={f: 1.0 / len(np.unique(index)) for f, index in rows.index.items()},
+        share=1.0 / rows.value.size,
+        prior_mean=float(np.mean(prior)),
+        prior_precision=float(1 / np.var(prior)),
+    )
 
 
 def in_order(s: Structure) -> tuple[str, ...]:

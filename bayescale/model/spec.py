@@ -27,7 +27,7 @@ from bayescale.model.modalities import (
 )
 from bayescale.model.noise import Noise, Normal, StudentT, as_noise
 from bayescale.model.structure import Structure
-from bayescale.priors import Outcome, Prior, default_prior, default_spread
+from bayescale.priors import Outcome, default_prior, default_spread
 from bayescale.runs.design import design_findings
 from bayescale.runs.findings import Finding, raise_errors
 from bayescale.runs.table import RunTable
@@ -343,7 +343,7 @@ def _default_priors(s: Structure, inputs: Mapping[str, np.ndarray], outcome: Out
         for factor in factors:
             priors[f"{letter}_sd_{factor}"] = default_spread(law.parameters[letter], outcome)
     for letter in s.measured:
-        priors[f"{letter}_scatter"] = Prior("LogNormal", mu=math.log(0.1), sigma=1.0)
+        priors |= measuring.spreads(letter, s.measured[letter])
     return priors | s.noise.priors(outcome)
 
 

@@ -90,7 +90,9 @@ def curve(
     at_run = np.asarray(compute_of(inputs) if frontier else inputs[over])
     levels = {} if frontier else _levels(study, inputs, over, at, 1 if by else len(_LEVELS))
     top = 10 ** (np.log10(at_run.max()) + extend)
-    grid = np.geomspace(at_run.min(), top * (1 - 1e-9), points if not frontier else min(points, 30))
+    grid = np.geomspace(
+        at_run[at_run > 0].min(), top * (1 - 1e-9), points if not frontier else min(points, 30)
+    )
     ask = _Ask(study, posterior, over, by if pooled else None, group, prob, random_seed)
     bands = _frontier(ask, grid, labels, at or {}) if frontier else _bands(ask, grid, labels, levels)
     of_run = runs[by].astype(str).to_numpy(dtype=str) if by else np.full(len(runs), "all")
@@ -178,7 +180,7 @@ def _levels(
 ) -> dict[str, np.ndarray]:
     columns = {column: name for name, column in study.structure.columns.items()}
     given = {columns.get(k, k): np.atleast_1d(np.asarray(v, dtype=float)) for k, v in (at or {}).items()}
-    held = [k for k in study.structure.law.inputs if k != over]
+    held, optional = [k for k in study.structure.law.inputs if k != over], study.structure.law.optional
     for name, values in given.items():
         if name not in held:
             allowed = ", ".join(held) or "nothing"
@@ -186,7 +188,8 @@ def _levels(
                 f"at= names {name!r}; along {over} the law {study.structure.law.name!r} holds {allowed}."
             )
         share = pure_range(name) == (0.0, 1.0)
-        fine = (values >= 0) & (values <= 1) if share else values > 0
+        fine = values >= 0 if name in optional else values > 0
+        fine = (values >= 0) & (values <= 1) if share else fine
         if not (np.isfinite(values) & fine).all():
             allowed = "lie from 0 to 1, such as 0.3" if share else "are positive numbers, such as 2e10"
             raise InputError(f"at={{{name!r}: …}}: levels {allowed}.")
@@ -198,12 +201,13 @@ def _levels(
             f"at={{{wrong[0]!r}: …}} has {given[wrong[0]].size} levels where another has {count}."
         )
     mixture = _one_mixture({k: inputs[k] for k in held if k.startswith("share_") and k not in given})
+    some = {k: inputs[k][inputs[k] > 0] if k in optional else inputs[k] for k in held}
     return {
         k: np.broadcast_to(given[k], count)
         if k in given
         else np.full(count, mixture[k])
         if k in mixture
-        else np.quantile(inputs[k], shares, method="nearest")
+        else np.quantile(some[k], shares, method="nearest")
         for k in held
     }
 
@@ -268,7 +272,8 @@ def _carried(
 def _beyond(grid: np.ndarray, at_run: np.ndarray, of_run: np.ndarray, labels: Sequence[str]) -> np.ndarray:
     rows = []
     for label in labels:
-        mine = at_run[of_run == label] if (of_run == label).any() else at_run
+        some = at_run > 0  # runs without a modality stand nowhere on its scale
+        mine = at_run[some & (of_run == label)] if (some & (of_run == label)).any() else at_run[some]
         low, high = np.log10(mine.min()), np.log10(mine.max())
         rows.append(np.maximum(np.maximum(np.log10(grid) - high, low - np.log10(grid)), 0.0))
     return np.stack(rows)
