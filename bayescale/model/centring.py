@@ -26,7 +26,7 @@ from bayescale.model.density import Density, with_middle
 from bayescale.model.measured_frame import Level, Rows, in_order, level_for, rows_for, told_by_rows
 from bayescale.model.spec import Spec, without_pooling
 from bayescale.model.start import starting_points
-from bayescale.model.structure import Structure, effect
+from bayescale.model.structure import Structure
 from bayescale.priors import Prior, link, unlink
 
 __all__ = ["Adapted", "Frame", "adapt"]
@@ -113,7 +113,6 @@ class Adapted:
         s = self.density.spec.structure
         letters = list(s.law.parameters)
         blocks, moved, total = self.density.blocks(p), {}, 0.0
-        settled: dict[str, Array] = {}
         for letter, level in self.levels.items():
             name, at = s.population(letter), self.density.slices[s.population(letter)][1]
             middle, precision = level.place(letter, blocks)
@@ -137,27 +136,14 @@ class Adapted:
                 }
                 total = total - log_width
             here = stack([link(s.law.parameters[k], blocks[s.population(k)]) for k in letters])
-            away = frame.middle - here[..., None, :] - self._settled(factor, settled, letters)
+            away = frame.middle - here[..., None, :]
             drawn = (frame.information * away[..., None, :]).sum(-1) + frame.pull
             right = spread * drawn[..., np.array(frame.pooled)]
             half = _solve_lower(root, right) + stack([blocks[n] for n in names])
             offsets = _solve_upper(root, half)
             blocks.update({name: offsets[..., i] for i, name in enumerate(names)})
             total = total - _log_diagonal(root).sum(-1)
-            for letter in (k for k in s.measured if factor in s.pool[k]):
-                by_run = effect(s, letter, factor, blocks)[..., self.density.spec.index[factor]]
-                settled[letter] = settled.get(letter, 0.0) + by_run
         return blocks, moved, total
-
-    def _settled(self, factor: str, settled: Mapping[str, Array], letters: list[str]) -> Array:
-        """What effects worked out before add to each letter, over the runs of each group of a factor."""
-        if not settled:
-            return 0.0
-        index = self.density.spec.index[factor]
-        member = np.eye(len(self.density.spec.structure.labels[factor]))[index]
-        share = member / np.maximum(member.sum(axis=0), 1.0)
-        nothing = 0.0 * (next(iter(settled.values())) @ share)
-        return stack([settled[k] @ share if k in settled else nothing for k in letters])
 
 
 def _with_rows(frame: Frame, s: Structure, blocks: Mapping[str, Array]) -> Frame:
@@ -285,7 +271,6 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Fram
     here = _link_values(s, bare.blocks(everyone), bare.spec.structure)
     nothing = np.zeros((len(letters), len(letters))), here, np.zeros(len(letters))
     found = [_told(fit[0], fit[1] | noise) if fit else nothing for fit in fits]
-    found = [_of_the_last(s, factor, told) for told in found]
     free = [link(s.law.parameters[k], s.priors[k].sample(np.random.default_rng(0), 4000)) for k in letters]
     return Frame(
         pooled=tuple(i for i, k in enumerate(letters) if factor in s.pool.get(k, ())),
@@ -296,21 +281,6 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Fram
         prior_precision=np.array([1 / np.var(x) for x in free]),
         rows=rows_for(spec, factor),
     )
-
-
-def _of_the_last(
-    s: Structure, factor: str, told: tuple[np.ndarray, np.ndarray, np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same without what the runs say of measured letters whose last factor this is not.
-
-    The runs tell the sum of a letter's effects, which the last is taken to make up given the others.
-    """
-    information, middle, pull = (part.copy() for part in told)
-    for at, letter in enumerate(s.law.parameters):
-        order = [f for f in in_order(s) if f in s.pool.get(letter, ())]
-        if letter in s.measured and order and factor in order[:-1]:
-            information[at], information[:, at], pull[at] = 0.0, 0.0, 0.0
-    return information, middle, pull
 
 
 def _link_values(s: Structure, blocks: Mapping[str, np.ndarray], own: Structure) -> np.ndarray:

@@ -38,7 +38,9 @@ SCATTER = Normal(on="value")
 """How measured log factors scatter about the sum of their effects."""
 
 _COLUMNS = ("modality", "tokenizer", "material", "raw_unit", "log_factor")
-_LEAST_ERROR = 0.01  # counts of a grid agree exactly, and no scatter would be small enough for them
+# Counts of a grid agree exactly, and no scatter is small enough for them: a posterior that narrows without
+# end towards none cannot be sampled.
+_LEAST_ERROR, _UNKNOWN_ERROR = 0.01, 0.05
 _MOST_ROWS = 1000  # of one modality; more are reduced to keep a fit within a minute
 _OTHERS = {"tokenizer": 12, "material": 40}  # kept beside those that the runs name
 _REDUCED_BY = 20240910  # seed: the same rows are kept every time
@@ -55,7 +57,7 @@ class Measured:
     value : array of shape (row,)
         Log of raw bytes per token.
     error : array of shape (row,)
-        Known standard error of it, and 1 % where it is smaller or unknown.
+        Standard error of it: as known, at least 1 %; 5 % where unknown.
     index : mapping of str to int array of shape (row,)
         By factor: each row's position among the labels.
     """
@@ -225,14 +227,14 @@ def placed(
     rows: "pd.DataFrame", factors: Mapping[str, str], labels: Mapping[str, tuple[str, ...]]
 ) -> Measured:
     """Rows with their positions among the labels of their factors."""
-    index = {}
+    index, known = {}, np.nan_to_num(rows["se_log"].to_numpy(dtype=float), nan=0.0)
     for column, factor in factors.items():
         place = {label: i for i, label in enumerate(labels[factor])}
         index[factor] = np.array([place[str(cell)] for cell in rows[column]], dtype=int)
     return Measured(
         frame=rows,
         value=rows["log_factor"].to_numpy(dtype=float),
-        error=np.fmax(rows["se_log"].to_numpy(dtype=float), _LEAST_ERROR),
+        error=np.where(known > 0, np.fmax(known, _LEAST_ERROR), _UNKNOWN_ERROR),
         index=index,
     )
 
