@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayescale.errors import BayescaleWarning, InputError
-from bayescale.inference.memory import allowed_gb, present_gb
+from bayescale.errors import BayescaleWarning, InputError, did_you_mean
+from bayescale.inference.memory import FOR_JAX_GB, allowed_gb, present_gb
 from bayescale.inference.slopes import by_jax
 from bayescale.inference.target import Draws, Settings, Target
 from bayescale.laws import Law
@@ -49,7 +49,6 @@ _COPIES = 20  # of the draws at the worst moment: importance sampling holds thre
 _LARGEST_GB = 16.0
 _LEAST_TUNE = 100
 _MOST_STEPPED = 80  # coordinates above which stepping along each costs more than compiling a gradient
-_FOR_JAX_GB = 3.5
 
 
 def fit(
@@ -165,7 +164,7 @@ def build_model(
     priors: Mapping[str, Any] | None = None,
     measurements: Any = None,
 ) -> "pm.Model":
-    """The PyMC model that `fit` would sample, to be read, drawn or extended.
+    """The PyMC model that `fit` would sample with ``discrepancy=None``, to be read, drawn or extended.
 
     Parameters are those of `fit`.
     """
@@ -224,7 +223,7 @@ def _target(spec: Spec, density: Density) -> tuple[Target, Any]:
     from bayescale.model.start import starting_points
 
     coordinates = adapt(density)
-    many = coordinates.dim > _MOST_STEPPED and allowed_gb() > _FOR_JAX_GB
+    many = coordinates.dim > _MOST_STEPPED and allowed_gb() > FOR_JAX_GB
     target = Target(
         names=coordinates.names,
         log_density=coordinates,
@@ -388,11 +387,8 @@ def _memory_in_words(settings: Settings, spec: Spec) -> Iterator[None]:
 def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
     if not unknown:
         return
-    from difflib import get_close_matches
-
     name = next(iter(unknown))
-    near = get_close_matches(name, _ARGUMENTS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, _ARGUMENTS)
     raise InputError(
         f"fit() has no argument {name!r} (given: {name}={unknown[name]!r}).{hint} It takes "
         f"{', '.join(_ARGUMENTS)}; the engines (auto, laplace, numpyro, nutpie, pymc) have no own options."

@@ -160,6 +160,23 @@ def calibrate(case: Any, count: int, ranked: Any = ranks) -> pd.DataFrame:
     return table
 
 
+def section(title: str, told: str, count: int, table: pd.DataFrame) -> list[str]:
+    """Lines of a report on one case."""
+    return [
+        "",
+        f"## {title}",
+        "",
+        f"{count} simulations (se {np.sqrt(0.09 / count):.3f}); {told}.",
+        "",
+        "| " + " | ".join(["quantity", *table.columns]) + " |",
+        "|" + "---|" * (len(table.columns) + 1),
+        *(
+            f"| {name} | " + " | ".join(f"{v:.3f}" for v in row) + " |"
+            for name, row in zip(table.index, table.values, strict=True)
+        ),
+    ]
+
+
 def main() -> None:
     """Calibrate all cases and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -179,21 +196,7 @@ def main() -> None:
         count = options.pooled if case.pool else options.count
         table = calibrate(case, count)
         engines = ", ".join(f"{k} {v}" for k, v in table.attrs["engines"].items())
-        lines += [
-            "",
-            f"## {case.name}",
-            "",
-            f"{count} simulations (se {np.sqrt(0.09 / count):.3f}); engines: {engines}; {table.attrs['seconds']:.1f} s each.",
-            "",
-        ]
-        lines += [
-            "| " + " | ".join(["quantity", *table.columns]) + " |",
-            "|" + "---|" * (len(table.columns) + 1),
-        ]
-        lines += [
-            f"| {name} | " + " | ".join(f"{v:.3f}" for v in row) + " |"
-            for name, row in zip(table.index, table.values, strict=True)
-        ]
+        lines += section(case.name, f"engines: {engines}; {table.attrs['seconds']:.1f} s each", count, table)
         print("\n".join(lines[-len(table) - 4 :]), flush=True)
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from calibration import calibrate
+from calibration import calibrate, section
 
 import bayescale as bs
 from bayescale.model.spec import Spec, specify
@@ -142,19 +142,7 @@ def main() -> None:
         count = options.pooled if case.tokenizers else options.count
         table = calibrate(case, count, ranks)
         engines = ", ".join(f"{k} {v}" for k, v in table.attrs["engines"].items())
-        lines += [
-            "",
-            f"## {case.name}",
-            "",
-            f"{count} simulations (se {np.sqrt(0.09 / count):.3f}); engines: {engines}.",
-            "",
-            "| " + " | ".join(["quantity", *table.columns]) + " |",
-            "|" + "---|" * (len(table.columns) + 1),
-        ]
-        lines += [
-            f"| {name} | " + " | ".join(f"{v:.3f}" for v in row) + " |"
-            for name, row in zip(table.index, table.values, strict=True)
-        ]
+        lines += section(case.name, f"engines: {engines}", count, table)
         print("\n".join(lines[-len(table) - 4 :]), flush=True)
         options.out.parent.mkdir(exist_ok=True)
         options.out.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from importlib import import_module
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -21,6 +20,7 @@ from bayescale.comparison.refits import Failure, Job, Refit, attempt
 from bayescale.comparison.splits import Split
 from bayescale.errors import BayescaleWarning, InputError
 from bayescale.laws import Law
+from bayescale.laws.law import register
 
 __all__ = ["Outcome", "cores", "outcomes", "quiet"]
 
@@ -203,8 +203,7 @@ def _sent(packed: bytes, split: Split) -> Refit | Failure:
     home, job = _unpacked(packed)
     if home != _HERE:
         if not _ours(job.law):
-            # A query finds the law of a study by its name.
-            import_module("bayescale.laws.law")._REGISTRY[job.law.name] = job.law
+            register(job.law)  # a query finds the law of a study by its name
         warnings.filterwarnings("ignore", category=BayescaleWarning)
     return attempt(job, split)
 

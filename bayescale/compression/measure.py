@@ -13,7 +13,7 @@ from bayescale.compression.media import READERS, Unreadable
 from bayescale.compression.schema import MODALITIES, RAW_UNITS
 from bayescale.compression.table import MeasurementTable, table_of
 from bayescale.compression.tokenizers import DEFAULTS, Tokenizer, tokenizers_of
-from bayescale.errors import BayescaleWarning, InputError
+from bayescale.errors import BayescaleWarning, InputError, did_you_mean
 from bayescale.runs.findings import Finding, listed
 
 __all__ = ["check_modality", "measure_compression", "ratio_error", "shown"]
@@ -134,10 +134,7 @@ def measure_compression(
 def check_modality(modality: str | None) -> None:
     """Refuse a modality that is not known."""
     if modality is not None and modality not in MODALITIES:
-        from difflib import get_close_matches
-
-        near = get_close_matches(str(modality).lower(), MODALITIES, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(modality).lower(), MODALITIES, cutoff=0.5)
         raise InputError(f"modality is {modality!r}, but must be one of {', '.join(MODALITIES)}.{hint}")
 
 

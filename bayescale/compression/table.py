@@ -126,18 +126,9 @@ class MeasurementTable:
         return f"MeasurementTable({self._summary()})"
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from bayescale.runs.html import table_html
 
-        head = "".join(f"<th>{escape(str(name))}</th>" for name in self.frame.columns)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(_shown(cell))}</td>" for cell in row) + "</tr>"
-            for row in self.frame.head(10).itertuples(index=False)
-        )
-        found = "".join(f"<li>{escape(f.severity)}: {escape(f.message)}</li>" for f in self.findings[:10])
-        return (
-            f"<div><p><b>MeasurementTable</b> {escape(self._summary())}</p><ul>{found}</ul>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-        )
+        return table_html("MeasurementTable", self._summary(), self.frame, self.findings)
 
     def _summary(self) -> str:
         units = ", ".join(f"{m} in {unit}" for m, unit in self.units.items())
@@ -178,9 +169,3 @@ def table_of(
     raw, tokens = frame["raw"].to_numpy(dtype=float), frame["tokens"].to_numpy(dtype=float)
     frame = frame.assign(raw=raw, tokens=tokens, log_factor=np.log(raw / tokens))
     return MeasurementTable(frame, tuple(findings))
-
-
-def _shown(cell: Any) -> str:
-    if isinstance(cell, float):
-        return "" if cell != cell else f"{cell:.6g}"
-    return str(cell)[:80]

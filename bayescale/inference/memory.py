@@ -3,7 +3,10 @@
 import math
 import os
 
-__all__ = ["allowed_gb", "present_gb"]
+__all__ = ["FOR_JAX_GB", "allowed_gb", "present_gb"]
+
+FOR_JAX_GB = 3.5
+"""Address space that JAX needs to compile; with less, LLVM ends the whole process."""
 
 
 def allowed_gb() -> float:

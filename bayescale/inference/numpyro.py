@@ -8,14 +8,13 @@ import numpy as np
 
 from bayescale.errors import InputError
 from bayescale.inference.compiled import compiled_before
-from bayescale.inference.memory import allowed_gb
+from bayescale.inference.memory import FOR_JAX_GB, allowed_gb
 from bayescale.inference.mode import Mode, find_mode
 from bayescale.inference.progress import progress
 from bayescale.inference.target import Draws, Settings, Target
 
 __all__ = ["numpyro"]
 
-_LEAST_GB = 3.5  # with less, LLVM ends the whole process
 _CHUNK = 50  # steps between looks at the clock and the keyboard
 _FIELDS = ("potential_energy", "num_steps", "accept_prob", "energy", "diverging")
 
@@ -27,9 +26,9 @@ def numpyro(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
     matrix fits. Computes in 64 bits whatever JAX was set to, and leaves that setting as it was.
     An interrupt keeps the draws made so far.
     """
-    if allowed_gb() < _LEAST_GB:
+    if allowed_gb() < FOR_JAX_GB:
         raise InputError(
-            f"engine='numpyro' compiles with JAX, which takes {_LEAST_GB:.1f} GB of address space, and this "
+            f"engine='numpyro' compiles with JAX, which takes {FOR_JAX_GB:.1f} GB of address space, and this "
             f"process is held to {allowed_gb():.1f} GB of memory. Raise the limit (ulimit -v), or use "
             "engine='laplace' or 'nutpie'."
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bayescale.errors import InputError
+from bayescale.errors import InputError, did_you_mean
 from bayescale.laws.elementwise import Array, log
 from bayescale.laws.kinds import (
     Amplitude,
@@ -49,6 +49,7 @@ __all__ = [
     "find",
     "law",
     "listing",
+    "register",
     "registered",
 ]
 
@@ -364,10 +365,15 @@ def law(
                 f"a law called {declared.name!r} is registered already (by {_origin(known.formula)}). "
                 f"Give yours another name: @law(name=...)."
             )
-        _REGISTRY[declared.name] = declared
-        return declared
+        return register(declared)
 
     return declare
+
+
+def register(law: Law) -> Law:
+    """Make a law known by its name in this process, in place of one that had the name; passed through."""
+    _REGISTRY[law.name] = law
+    return law
 
 
 def find(name: str | Law) -> Law:
@@ -382,10 +388,7 @@ def find(name: str | Law) -> Law:
         return name
     registered()
     if name not in _REGISTRY:
-        from difflib import get_close_matches
-
-        near = get_close_matches(str(name), _REGISTRY, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(name), _REGISTRY)
         raise InputError(
             f"there is no law called {name!r}.{hint} Laws: {', '.join(sorted(_REGISTRY))}. "
             "A law of your own is a function with @bayescale.law(...); define it before it is used."

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayescale.model.drift import PART, WEIGHTS, bends_at, delta, shifted
+from bayescale.model.drift import PART, WEIGHTS, delta, shifted
 from bayescale.model.spec import Spec
 from bayescale.model.structure import Block, Structure, measured_means, row_parameters
 from bayescale.priors import Prior
@@ -55,8 +55,7 @@ def build(spec: Spec) -> "pm.Model":
         noise = {k: blocks[k] for k in s.noise_names}
         mean = s.law(*scaled, **rows)
         if s.drift:
-            bends = bends_at(s.drift, s.law, s.reference, spec.inputs, s.noise.on)
-            mean = shifted(s.noise.on, mean, delta(s.drift, blocks, bends))
+            mean = shifted(s.noise.on, mean, delta(s.drift, blocks, s.bends_at(spec.inputs)))
         s.noise.observe(mean, spec.value, spec.error, **noise)
         for letter in spec.measured:
             _observe_measured(spec, letter, blocks)

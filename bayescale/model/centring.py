@@ -20,12 +20,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from bayescale.inference.mode import find_mode
-from bayescale.inference.target import Target
+from bayescale.inference.slopes import by_steps
 from bayescale.laws.elementwise import Array, log, sqrt, stack
 from bayescale.model.density import Density, with_middle
 from bayescale.model.measured_frame import Level, Rows, in_order, level_for, rows_for, told_by_rows
 from bayescale.model.spec import Spec, without_pooling
-from bayescale.model.start import starting_points
+from bayescale.model.start import climbed
 from bayescale.model.structure import Structure
 from bayescale.priors import Prior, link, unlink
 
@@ -103,10 +103,7 @@ class Adapted:
 
     def gradient(self, p: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and gradient at one point, by a complex step along each coordinate."""
-        if not np.isfinite(height := float(self(p))):
-            return -np.inf, np.zeros_like(p)
-        stepped = self(p + 1e-30j * np.eye(p.size))
-        return height, stepped.imag / 1e-30
+        return by_steps(self, p)
 
     def _carry(self, p: Array) -> tuple[dict[str, Array], dict[str, Array], Array]:
         """Unknowns, the population's unconstrained coordinates where moved, and the log Jacobian."""
@@ -248,7 +245,7 @@ def adapt(density: Density) -> Adapted | Density:
     plain = all(_on_link_scale(s, k) for k in s.law.parameters)
     population = plain and len(s.factors) == 1
     bare = with_middle(Density(without_pooling(spec)))
-    everyone = find_mode(_target(bare)).point
+    everyone = find_mode(climbed(bare)).point
     frames = {factor: _frame(spec, bare, factor, everyone) for factor in in_order(s)}
     own = {} if population else {k: level_for(spec, k) for k in s.measured if _on_link_scale(s, k)}
     return Adapted(replace(density, middle=None) if population else density, frames, population, own)
@@ -320,7 +317,7 @@ def _alone(
         run_ids=tuple(spec.run_ids[i] for i in rows),
     )
     density = replace(bare, spec=own)
-    return density, density.blocks(find_mode(_target(density, start[None])).point)
+    return density, density.blocks(find_mode(climbed(density, start[None])).point)
 
 
 def _common_noise(fits: list[tuple[Density, dict[str, np.ndarray]]]) -> dict[str, np.ndarray]:
@@ -339,8 +336,3 @@ def _told(density: Density, blocks: Mapping[str, np.ndarray]) -> tuple[np.ndarra
     middle = _link_values(s, blocks, s)
     by_row = density.likelihood_steps(blocks)[1]
     return (along * weight) @ along.T, middle, np.array([by_row[k].sum() for k in s.law.parameters])
-
-
-def _target(density: Density, starts: np.ndarray | None = None) -> Target:
-    points = starting_points(density, 24) if starts is None else starts
-    return Target(density.names, density, density.gradient, points, lambda: None, density.spec.value.size)

@@ -11,9 +11,10 @@ from functools import cached_property
 
 import numpy as np
 
+from bayescale.inference.slopes import STEP, by_steps
 from bayescale.laws.elementwise import Array, exp, log, where
 from bayescale.laws.pure import pure_range
-from bayescale.model.drift import WEIGHTS, bends_at, conditional, delta, shifted
+from bayescale.model.drift import WEIGHTS, conditional, delta, shifted
 from bayescale.model.measured import SCATTER
 from bayescale.model.noise import forward
 from bayescale.model.spec import Spec
@@ -21,8 +22,6 @@ from bayescale.model.structure import Block, effect, measured_means, row_paramet
 from bayescale.priors import link, unlink
 
 __all__ = ["Density", "with_middle"]
-
-_STEP = 1e-30  # of the complex step: far below rounding, so that the derivative carries none
 
 
 @dataclass(frozen=True)
@@ -95,15 +94,14 @@ class Density:
                 found[name] = block.prior.constrain(q[..., at])  # type: ignore[union-attr]
         found |= self.floor(q, found)
         if bends := self.spec.structure.drift:
-            found[WEIGHTS] = conditional(bends, found[WEIGHTS], found)[0]
+            middle, width = conditional(bends, found)
+            found[WEIGHTS] = middle + width * found[WEIGHTS]
         return found
 
     @cached_property
     def _bends(self) -> np.ndarray:
         """The bends at the runs, shape (run, bend)."""
-        s = self.spec.structure
-        assert s.drift is not None
-        return bends_at(s.drift, s.law, s.reference, self.spec.inputs, s.noise.on)
+        return self.spec.structure.bends_at(self.spec.inputs)
 
     def mean(self, blocks: Mapping[str, Array]) -> Array:
         """Expected value of every row; last axis is the row."""
@@ -136,8 +134,7 @@ class Density:
             if self.middle and block is self._floor[0]:
                 value = np.log(value + self.above_floor(blocks))[..., None]
             elif name == WEIGHTS and (bends := self.spec.structure.drift):
-                middle = conditional(bends, np.zeros_like(value), blocks)[0]
-                width = conditional(bends, np.ones_like(value), blocks)[0] - middle
+                middle, width = conditional(bends, blocks)
                 value = (value - middle) / width
             elif not block.factor:
                 value = block.prior.unconstrain(value)[..., None]  # type: ignore[union-attr]
@@ -170,8 +167,8 @@ class Density:
         """Standard normal density of the weights of the bends, and the Jacobian of their coordinates."""
         bends, weights = self.spec.structure.drift, blocks[WEIGHTS]
         assert bends is not None
-        _, log_jacobian = conditional(bends, weights, blocks)
-        return (-0.5 * weights**2 - 0.5 * math.log(2 * math.pi)).sum(-1) + log_jacobian
+        _, width = conditional(bends, blocks)
+        return (-0.5 * weights**2 - 0.5 * math.log(2 * math.pi) + log(width)).sum(-1)
 
     def _log_spread(self, block: Block, blocks: Mapping[str, Array]) -> Array:
         """Log prior deviation of each offset: 0 where not centred, log of the spread where centred."""
@@ -225,8 +222,7 @@ class Density:
         if self.middle and not blocks[self._floor[0].name] > 0:
             return -math.inf, np.zeros_like(q)
         if self.spec.structure.drift:
-            stepped = self(q + 1j * _STEP * np.eye(q.size))
-            return float(stepped[0].real), stepped.imag / _STEP
+            return by_steps(self, q)
         total, by_row, by_noise = self.likelihood_steps(blocks)
         prior, grad = self._prior_steps(q, blocks)
         s = self.spec.structure
@@ -259,9 +255,9 @@ class Density:
         rows = row_parameters(s, blocks, self.spec.index)
         slopes = {}
         for letter, kind in s.law.parameters.items():
-            moved = unlink(kind, link(kind, np.atleast_1d(rows[letter])) + 1j * _STEP)
+            moved = unlink(kind, link(kind, np.atleast_1d(rows[letter])) + 1j * STEP)
             value = forward(s.noise.on, s.law(*self._scaled, **(rows | {letter: moved})))
-            slopes[letter] = np.broadcast_to(value.imag / _STEP, self.spec.value.shape)
+            slopes[letter] = np.broadcast_to(value.imag / STEP, self.spec.value.shape)
         scatter = blocks.get("sigma", 0.05)
         return slopes, 1.0 / (np.asarray(scatter) ** 2 + self.spec.error**2)
 
@@ -278,18 +274,18 @@ class Density:
             kind = s.law.parameters[letter]
             eta = link(kind, np.atleast_1d(rows[letter]))
             shift = np.zeros((width, 1), dtype=complex)
-            shift[i] = 1j * _STEP
+            shift[i] = 1j * STEP
             stepped[letter] = unlink(kind, eta + shift)
         learnt = {}
         for j, name in enumerate(noises, start=len(letters)):
             shift = np.zeros((width, 1), dtype=complex)
-            shift[j] = 1j * _STEP
+            shift[j] = 1j * STEP
             learnt[name] = blocks[name] + shift
         found = s.noise.log_density(
             self.spec.value, s.law(*self._scaled, **stepped), self.spec.error, **learnt
         )
         every = np.broadcast_to(np.asarray(found, dtype=complex), (width, self.spec.value.size))
-        slopes = np.imag(every) / _STEP
+        slopes = np.imag(every) / STEP
         by_row = {k: slopes[i] for i, k in enumerate(letters)}
         by_noise = {k: float(slopes[len(letters) + j].sum()) for j, k in enumerate(noises)}
         return float(np.real(every[0]).sum()), by_row, by_noise
@@ -302,10 +298,10 @@ class Density:
                 total += float(block.prior.log_density(blocks[name])) + q[at]
                 grad[at] += 1.0
             elif block.prior is not None:
-                x = complex(q[at], _STEP)
+                x = complex(q[at], STEP)
                 value = block.prior.log_density(block.prior.constrain(x)) + block.prior.log_jacobian(x)
                 total += value.real
-                grad[at] += value.imag / _STEP
+                grad[at] += value.imag / STEP
             else:
                 total += self._offset_prior(grad, block, at, blocks, q)
         return total, grad
@@ -330,12 +326,12 @@ class Density:
         grad[at] += along * math.exp(q[at])
         s = self.spec.structure
         places = {k: self.slices[s.population(k)] for k in s.law.parameters if k != self.middle}
-        shifts = np.eye(len(places)) * 1j * _STEP
+        shifts = np.eye(len(places)) * 1j * STEP
         stepped = {
             b.name: b.prior.constrain(q[i] + shifts[j])  # type: ignore[union-attr]
             for j, (b, i) in enumerate(places.values())
         }
-        slopes = np.imag(np.broadcast_to(np.asarray(self.above_floor(stepped)), len(places))) / _STEP
+        slopes = np.imag(np.broadcast_to(np.asarray(self.above_floor(stepped)), len(places))) / STEP
         for slope, (_, i) in zip(slopes, places.values(), strict=True):
             grad[i] -= along * slope
 
@@ -366,23 +362,23 @@ class Density:
         """Log density of the measurement rows of one letter; adds its gradient."""
         s, rows = self.spec.structure, self.spec.measured[letter]
         mean = measured_means(s, letter, blocks, rows.index)
-        sigma, shift = blocks[f"{letter}_scatter"], 1j * _STEP
+        sigma, shift = blocks[f"{letter}_scatter"], 1j * STEP
         by_mean = SCATTER.log_density(rows.value, mean + shift, rows.error, sigma=sigma)
         by_scatter = SCATTER.log_density(rows.value, mean, rows.error, sigma=sigma + shift)
-        along = by_mean.imag / _STEP
+        along = by_mean.imag / STEP
         block, at = self.slices[s.population(letter)]
         kind = s.law.parameters[letter]
         grad[at] += along.sum() * _step(lambda x: link(kind, block.prior.constrain(x)), q[at])  # type: ignore[union-attr]
         for factor in s.measured[letter]:
             self._effect_gradient(grad, letter, factor, along, blocks, q, rows.index[factor])
         block, at = self.slices[f"{letter}_scatter"]
-        grad[at] += float(by_scatter.imag.sum() / _STEP) * _step(block.prior.constrain, q[at])  # type: ignore[union-attr]
+        grad[at] += float(by_scatter.imag.sum() / STEP) * _step(block.prior.constrain, q[at])  # type: ignore[union-attr]
         return float(by_mean.real.sum())
 
 
 def _step(function, x: float) -> float:
     """Derivative of an elementwise function of one number, by a complex step."""
-    return function(complex(x, _STEP)).imag / _STEP
+    return function(complex(x, STEP)).imag / STEP
 
 
 def with_middle(density: Density) -> Density:

@@ -21,10 +21,12 @@ misfit is what is left.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from bayescale.inference.slopes import STEP
 from bayescale.laws import Law
 from bayescale.laws.elementwise import Array, exp, log, sqrt
 from bayescale.model.noise import On, backward, forward
@@ -48,7 +50,6 @@ __all__ = [
 ]
 
 SIZE, EXCESS, WEIGHTS, PART = "drift", "drift_compute", "drift_weights", "drift_part"  # blocks, and a dim
-_STEP = 1e-30
 _STRETCHES = 4  # on either side of the middle, among the runs
 _BEYOND = 0.5  # length of a stretch beyond the runs
 _LEAST = 0.05  # reach of an axis along which the runs hardly differ
@@ -272,10 +273,15 @@ def beyond(bends: Bends, inputs: Mapping[str, np.ndarray], sizes: Sequence[np.nd
         for side, (sign, ends) in enumerate(((1, axis.above), (-1, axis.below))):
             reach, far = ends[-1], float(np.max(sign * place, initial=0.0))
             for i in range(max(math.ceil((far - reach) / _BEYOND), 0)):
-                rng = np.random.default_rng([6174, a, side, i])
                 bend = _stretch(sign * place, reach + i * _BEYOND, reach + (i + 1) * _BEYOND)
-                found = found + (sizes[a] * rng.standard_normal(sizes[a].size))[:, None] * bend
+                found = found + (sizes[a] * _path(a, side, i, sizes[a].size))[:, None] * bend
     return found * bends.unit
+
+
+@lru_cache(maxsize=128)
+def _path(axis: int, side: int, stretch: int, n_samples: int) -> np.ndarray:
+    """How each draw's path bends in one stretch beyond the runs."""
+    return np.random.default_rng([6174, axis, side, stretch]).standard_normal(n_samples)
 
 
 def held_near(bends: Bends, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -305,22 +311,18 @@ def slopes(
     found = []
     with np.errstate(all="ignore"):
         for letter, kind in law.parameters.items():
-            moved = unlink(kind, link(kind, np.float64(at[letter])) + 1j * _STEP)
+            moved = unlink(kind, link(kind, np.float64(at[letter])) + 1j * STEP)
             value = forward(on, law(*scaled, **(dict(at) | {letter: moved})))
-            found.append(np.broadcast_to(np.imag(value) / _STEP, shape))
+            found.append(np.broadcast_to(np.imag(value) / STEP, shape))
     return np.stack(found, axis=-1)
 
 
-def conditional(bends: Bends, z: Array, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
-    """Weights of the bends from near-normal coordinates, and the log Jacobian.
-
-    Given sizes and scatter, the weights are close to normal about what the runs say; `z` is the distance
-    from there in units of that normal's width.
-    """
-    per = per_bend(bends, blocks) / blocks["sigma"][..., None]
-    narrow = sqrt(1.0 + per**2 * np.asarray(bends.told))
-    middle = per / blocks["sigma"][..., None] * np.asarray(bends.pull) / narrow**2
-    return middle + z / narrow, -log(narrow).sum(-1)
+def conditional(bends: Bends, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
+    """Where the weights of the bends lie, given sizes and scatter, and how far from there: near-normally."""
+    scatter = blocks["sigma"][..., None]
+    per = per_bend(bends, blocks) / scatter
+    width = 1.0 / sqrt(1.0 + per**2 * np.asarray(bends.told))
+    return per / scatter * np.asarray(bends.pull) * width**2, width
 
 
 def per_bend(bends: Bends, blocks: Mapping[str, Array]) -> Array:

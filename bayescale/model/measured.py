@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayescale.compression.model import PRIORS, FactorPrior
-from bayescale.errors import InputError
+from bayescale.errors import InputError, did_you_mean
 from bayescale.laws import Law
 from bayescale.model.noise import Normal
 from bayescale.priors import Prior
@@ -243,16 +243,13 @@ def unmeasured(
     rows: "pd.DataFrame", letter: str, factors: Mapping[str, str], runs: Mapping[str, set[str]]
 ) -> list[Finding]:
     """Tokenizers and materials of the runs without a measurement, by name."""
-    from difflib import get_close_matches
-
     findings = []
     for column, factor in factors.items():
         known = sorted(set(rows[column].astype(str)))
         strange = sorted(runs.get(factor, set()) - set(known) - {NOT_NAMED})
         if not strange:
             continue
-        near = get_close_matches(strange[0], known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(strange[0], known)
         message = (
             f"{column} {', '.join(map(repr, strange[:6]))}{', …' if len(strange) > 6 else ''} of the runs "
             f"({factor}) has no measurement among those of {modality_of(letter)}: its {letter} has the prior "

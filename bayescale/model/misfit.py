@@ -7,18 +7,16 @@ import numpy as np
 
 from bayescale.errors import InputError
 from bayescale.inference.mode import find_mode
-from bayescale.inference.target import Target
+from bayescale.inference.slopes import STEP
 from bayescale.model.density import Density, with_middle
 from bayescale.model.drift import PART, Drift, axes_for, made_of, unit_of
 from bayescale.model.noise import backward, forward
 from bayescale.model.spec import Spec, without_pooling
-from bayescale.model.start import starting_points
-from bayescale.model.structure import row_parameters
+from bayescale.model.start import climbed
 from bayescale.priors import link
 
 __all__ = ["as_drift", "with_drift"]
 
-_STEP = 1e-30
 _MOST_WEIGHT = 10.0  # of one run, in units of the scatter: noise with a peak would give it all
 
 
@@ -62,8 +60,7 @@ def with_drift(spec: Spec, discrepancy: Any) -> Spec:
         return spec
     s = spec.structure
     plain = with_middle(Density(without_pooling(spec)))
-    starts = starting_points(plain, 24)
-    mode = find_mode(Target(plain.names, plain, plain.gradient, starts, lambda: None, spec.value.size))
+    mode = find_mode(climbed(plain))
     blocks = plain.blocks(mode.point)
     own = plain.spec.structure
     at = {k: float(blocks[own.population(k)]) for k in s.law.parameters}
@@ -95,13 +92,12 @@ def with_drift(spec: Spec, discrepancy: Any) -> Spec:
 def _robust(plain: Density, blocks: dict[str, Any], scatter: float) -> tuple[np.ndarray, np.ndarray]:
     """Distance of each run from the law on the scale of the noise, and its weight in units of the scatter."""
     spec, s = plain.spec, plain.spec.structure
-    law = s.law(*spec.scaled, **row_parameters(s, blocks, spec.index))
-    middle = forward(s.noise.on, np.broadcast_to(law, spec.value.shape))
+    middle = forward(s.noise.on, np.broadcast_to(plain.mean(blocks), spec.value.shape))
     residual = forward(s.noise.on, spec.value) - middle
     away = np.where(np.abs(residual) > 1e-6 * scatter, residual, 1e-6 * scatter)
     noise = {k: blocks[k] for k in s.noise_names}
-    at = backward(s.noise.on, forward(s.noise.on, spec.value) - away + 1j * _STEP)
-    steep = np.imag(s.noise.log_density(spec.value, at, spec.error, **noise)) / _STEP
+    at = backward(s.noise.on, forward(s.noise.on, spec.value) - away + 1j * STEP)
+    steep = np.imag(s.noise.log_density(spec.value, at, spec.error, **noise)) / STEP
     return residual, np.clip(steep / away * scatter**2, 0.0, _MOST_WEIGHT)
 
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from bayescale.inference.target import Target
 from bayescale.model.density import Density
 
-__all__ = ["starting_points"]
+__all__ = ["climbed", "starting_points"]
 
 
 def starting_points(density: Density, count: int = 64, random_seed: int = 0) -> np.ndarray:
@@ -24,3 +25,9 @@ def starting_points(density: Density, count: int = 64, random_seed: int = 0) -> 
         shift = np.concatenate([[0.0], 0.5 * (free[: count - 1] - middle)])
         blocks[block.name] = np.asarray(block.prior.constrain(middle + shift))
     return density.flatten(blocks)
+
+
+def climbed(density: Density, starts: np.ndarray | None = None) -> Target:
+    """What `find_mode` needs in order to climb a density, from points of its own unless given."""
+    points = starting_points(density, 24) if starts is None else starts
+    return Target(density.names, density, density.gradient, points, lambda: None, density.spec.value.size)

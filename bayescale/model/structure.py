@@ -28,7 +28,7 @@ from bayescale.errors import InputError
 from bayescale.laws import Law, find
 from bayescale.laws.elementwise import Array
 from bayescale.model import noise as noise_parts
-from bayescale.model.drift import EXCESS, PART, SIZE, WEIGHTS, Bends
+from bayescale.model.drift import EXCESS, PART, SIZE, WEIGHTS, Bends, bends_at
 from bayescale.model.noise import Noise
 from bayescale.priors import Prior, as_prior, link, unlink
 
@@ -136,6 +136,11 @@ class Structure:
             found.append(Block(WEIGHTS, None, PART, len(self.drift.labels)))
         names = (*(f"{k}_scatter" for k in self.measured), *self.noise_names)
         return tuple(found + [Block(name, self.priors[name]) for name in names])
+
+    def bends_at(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Bends of the misfit at scales in raw units; last axis is the bend."""
+        assert self.drift is not None
+        return bends_at(self.drift, self.law, self.reference, inputs, self.noise.on)
 
     def dims(self, letter: str) -> tuple[str, ...]:
         """Factors that label the values of a parameter; a pair of columns takes its parts in.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayescale.errors import InputError
+from bayescale.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,10 +60,7 @@ def load_estimates(name: str | None = None) -> "pd.DataFrame":
     if name is None:
         return pd.DataFrame({"holds": SETS}).rename_axis("name").reset_index()
     if name not in SETS:
-        from difflib import get_close_matches
-
-        near = get_close_matches(str(name)[:80], SETS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(str(name)[:80], SETS)
         raise InputError(
             f"there is no table of estimates called {str(name)[:80]!r}.{hint} There are: {', '.join(SETS)}. "
             "One of your own is a DataFrame with the columns group, parameter, estimate and se."

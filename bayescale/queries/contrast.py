@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayescale.errors import InputError
+from bayescale.errors import InputError, did_you_mean
 from bayescale.laws.elementwise import Array
 from bayescale.queries.predict import curve_draws
 from bayescale.queries.rows import fitted_runs
@@ -137,10 +137,7 @@ def _refuse_unknown(study: Study, factor: str, label: Any) -> None:
     known = _labels(study, factor)
     if str(label) in known:
         return
-    from difflib import get_close_matches
-
-    near = get_close_matches(str(label), known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(str(label), known)
     raise InputError(f"{factor} {label!r} was not fitted (fitted: {', '.join(known[:12])}).{hint}")
 
 

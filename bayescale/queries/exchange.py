@@ -1,14 +1,13 @@
 """How much data of one kind buys how many parameters, at equal expected value."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayescale.errors import InputError
-from bayescale.queries.predict import curve_draws
 from bayescale.queries.scales import as_frame, check_prob, inputs_of
-from bayescale.queries.study import Study, groups_of, study_of
+from bayescale.queries.study import Study, groups_of, parameters_at, study_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,6 +17,8 @@ __all__ = ["exchange"]
 _SIZE = "n_params"
 _WIDEST = 12.0  # decades of data that are tried, up and down
 _STEPS = 60
+
+type Law = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 
 def exchange(
@@ -84,11 +85,12 @@ def exchange(
         raise InputError("exchange: `at` has no data of any kind that the law reads; give some above zero.")
     size = float(inputs[_SIZE][0])
     new = _new_size(size, params_factor, params_cap, memory_gb, bytes_per_param)
-    target = _value(study, inputs, index, random_seed)
+    law = _law(study, index, random_seed)
+    target = law(inputs)
     edges = [0.5, (1 - prob) / 2, (1 + prob) / 2]
     factors, impossible = [], []
     for kind in kinds:
-        found, unreachable = _solved(study, inputs, index, kind, new, target, random_seed)
+        found, unreachable = _solved(law, inputs, kind, new, target)
         factors.append(np.quantile(found, edges, method="nearest"))
         impossible.append(unreachable)
     amounts = np.array(factors) * np.array([[inputs[k][0]] for k in kinds])
@@ -155,30 +157,27 @@ def _new_size(
     return min(size, most)
 
 
-def _value(
-    study: Study, inputs: Mapping[str, np.ndarray], index: Mapping[str, np.ndarray], seed: int
-) -> np.ndarray:
-    """The law's value for each draw; `inputs` of shape (1,) or (sample, 1)."""
-    rng = np.random.default_rng([seed, 0])
-    found = curve_draws(study, dict(inputs), dict(index), rng, drift=False)
-    return np.asarray(found)[:, 0]
+def _law(study: Study, index: Mapping[str, np.ndarray], seed: int) -> Law:
+    """The law's value for each draw, of inputs in raw units of shape (1,) or (sample, 1)."""
+    s = study.structure
+    parameters = parameters_at(study, index, np.random.default_rng([seed, 0]))
+
+    def value(inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        with np.errstate(over="ignore", under="ignore"):
+            found = s.law(*(inputs[k] / s.reference[k] for k in s.law.inputs), **parameters)
+        return np.broadcast_to(found, (study.n_samples, 1))[:, 0]
+
+    return value
 
 
 def _solved(
-    study: Study,
-    inputs: Mapping[str, np.ndarray],
-    index: Mapping[str, np.ndarray],
-    kind: str,
-    new: float,
-    target: np.ndarray,
-    seed: int,
+    law: Law, inputs: Mapping[str, np.ndarray], kind: str, new: float, target: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """Factor on one kind of data for each draw, infinite where none is enough, and the share of those."""
 
     def value(log_factor: np.ndarray) -> np.ndarray:
-        moved = dict(inputs) | {_SIZE: np.full(1, new)}
-        moved[kind] = inputs[kind][0] * 10.0 ** log_factor[:, None]
-        return _value(study, moved, index, seed)
+        more = inputs[kind][0] * 10.0 ** log_factor[:, None]
+        return law({**inputs, _SIZE: np.full(1, new), kind: more})
 
     low, high = np.full(target.size, -_WIDEST), np.full(target.size, _WIDEST)
     at_low, at_high = value(low), value(high)

@@ -9,7 +9,7 @@ import numpy as np
 from bayescale.errors import BayescaleWarning, InputError
 from bayescale.queries.optimum import budgets_of
 from bayescale.queries.scales import check_prob, decades_beyond
-from bayescale.queries.study import Study, groups_of, parameters_at, study_of
+from bayescale.queries.study import Study, one_group, parameters_at, study_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -178,16 +178,8 @@ def _values(
     study: Study, group: Mapping[str, str], random_seed: int
 ) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """The law's value at sizes and tokens of shape (row,), for each draw: shape (sample, row)."""
-    import pandas as pd
-
     s = study.structure
-    unknown = sorted(set(group) - {c for f in s.factors for c in f.split(":")})
-    if unknown:
-        raise InputError(
-            f"group= names {unknown[0]!r}, over which nothing is pooled here "
-            f"(pooled over: {', '.join(s.factors) or 'nothing'})."
-        )
-    index = groups_of(study, pd.DataFrame({k: [str(v)] for k, v in group.items()}, index=[0]))
+    index = one_group(study, group)
     parameters = parameters_at(study, index, np.random.default_rng([random_seed, 0]))
 
     def value(n: np.ndarray, t: np.ndarray) -> np.ndarray:

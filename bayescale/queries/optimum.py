@@ -9,7 +9,7 @@ import numpy as np
 
 from bayescale.errors import InputError
 from bayescale.model.drift import held_near
-from bayescale.queries.study import Study, drifted, groups_of, parameters_at
+from bayescale.queries.study import Study, drifted, one_group, parameters_at
 
 __all__ = ["LEAST", "Cost", "Problem", "best_size", "budgets_of", "problem_of", "slopes_at", "value_at"]
 
@@ -81,15 +81,7 @@ def problem_of(
     rng: np.random.Generator,
 ) -> Problem:
     """The value over size and data for one group, with the law's other inputs given."""
-    import pandas as pd
-
-    unknown = sorted(set(group) - {c for f in study.structure.factors for c in f.split(":")})
-    if unknown:
-        raise InputError(
-            f"group= names {unknown[0]!r}, over which nothing is pooled here "
-            f"(pooled over: {', '.join(study.structure.factors) or 'nothing'})."
-        )
-    index = groups_of(study, pd.DataFrame({k: [str(v)] for k, v in group.items()}, index=[0]))
+    index = one_group(study, group)
     return _assembled(study, index, given, cost, rng, 1)
 
 

@@ -123,22 +123,14 @@ def predict_draws(
 
 
 def curve_draws(
-    study: Study,
-    inputs: dict[str, np.ndarray],
-    index: dict[str, np.ndarray],
-    rng: np.random.Generator,
-    drift: bool = True,
+    study: Study, inputs: dict[str, np.ndarray], index: dict[str, np.ndarray], rng: np.random.Generator
 ) -> np.ndarray:
-    """The law's value, with its misfit or without: shape (sample, row).
-
-    Inputs in raw units, of shape (row,) or (sample, row).
-    """
+    """The law's value, with its misfit where the study has one: shape (sample, row)."""
     s = study.structure
     scaled = [inputs[k] / s.reference[k] for k in s.law.inputs]
-    rows = max(x.shape[-1] for x in scaled)
+    rows = len(scaled[0])
     with np.errstate(over="ignore", under="ignore"):
-        mean = s.law(*scaled, **parameters_at(study, index, rng))
-        mean = drifted(study, inputs, mean) if drift else mean
+        mean = drifted(study, inputs, s.law(*scaled, **parameters_at(study, index, rng)))
     return np.broadcast_to(mean, (study.n_samples, rows))
 
 

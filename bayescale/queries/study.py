@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayescale.errors import InputError
+from bayescale.errors import InputError, did_you_mean
 from bayescale.laws.elementwise import Array
-from bayescale.model.drift import WEIGHTS, bends_at, beyond, per_bend, shifted
+from bayescale.model.drift import WEIGHTS, beyond, per_bend, shifted
 from bayescale.model.measured import NOT_NAMED
 from bayescale.model.structure import Structure, effect, from_dict
 from bayescale.priors import link, unlink
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["NEW", "Study", "drifted", "groups_of", "parameters_at", "study_of"]
+__all__ = ["NEW", "Study", "drifted", "groups_of", "one_group", "parameters_at", "study_of"]
 
 NEW = "new"
 """Label that asks for a group not yet seen, drawn from the population."""
@@ -107,6 +107,26 @@ def groups_of(study: Study, scales: "pd.DataFrame") -> dict[str, np.ndarray]:
     return found
 
 
+def one_group(study: Study, group: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Position of one group, named by the columns over which the study was pooled; new where not named.
+
+    Raises
+    ------
+    InputError
+        If a column was not pooled over, or a label is unknown.
+    """
+    import pandas as pd
+
+    pooled = study.structure.factors
+    unknown = sorted(set(group) - {c for f in pooled for c in f.split(":")})
+    if unknown:
+        raise InputError(
+            f"group= names {unknown[0]!r}, over which nothing is pooled here "
+            f"(pooled over: {', '.join(pooled) or 'nothing'})."
+        )
+    return groups_of(study, pd.DataFrame({k: [str(v)] for k, v in group.items()}, index=[0]))
+
+
 def _of_factors_only(s: Structure, factor: str) -> bool:
     """Whether only compression factors differ over it: a run without that modality names none."""
     letters = [k for k, factors in s.pool.items() if factor in factors]
@@ -116,10 +136,7 @@ def _of_factors_only(s: Structure, factor: str) -> bool:
 def _refuse_unseen(s: Structure, factor: str, columns: list[str], row: str) -> None:
     if ":" in factor or row.lower().startswith(NEW):
         return  # a new pair of known parts has a spread of its own; single columns are checked by themselves
-    from difflib import get_close_matches
-
-    near = get_close_matches(row, s.labels[factor], n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(row, s.labels[factor])
     names = ", ".join(s.labels[factor][:12]) + (", …" if len(s.labels[factor]) > 12 else "")
     raise InputError(
         f"{columns[0]} {row!r} was not among the runs (fitted: {names}).{hint} For a group not seen yet, "
@@ -154,7 +171,7 @@ def drifted(study: Study, inputs: Mapping[str, np.ndarray], mean: np.ndarray) ->
     if s.drift is None:
         return mean
     here = {k: np.asarray(inputs[k], dtype=float) for k in s.law.inputs}
-    bends = bends_at(s.drift, s.law, s.reference, here, s.noise.on)
+    bends = s.bends_at(here)
     weights = per_bend(s.drift, study.blocks) * study.blocks[WEIGHTS]
     among = weights @ bends.T if bends.ndim == 2 else (bends * weights[:, None, :]).sum(-1)
     return shifted(s.noise.on, mean, among + beyond(s.drift, here, s.drift.sizes(study.blocks)))

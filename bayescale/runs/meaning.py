@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayescale.errors import did_you_mean
 from bayescale.runs.findings import Finding
 from bayescale.runs.magnitudes import numbers
 from bayescale.runs.places import Places
@@ -57,18 +58,15 @@ def _bare(label: str) -> str:
 
 def unknown_metrics(frame: "pd.DataFrame", places: Places) -> list[Finding]:
     """Metrics of the user's own, which have no unit and bounds here."""
-    from difflib import get_close_matches
-
     found = []
     for name in map(str, frame["metric"].unique()):
         if name in METRICS or not name:
             continue
-        near = get_close_matches(name, METRICS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, METRICS)
         told = (
             f"metric {name[:60]!r} is not one of those known, so its unit and bounds are not checked.{hint}"
         )
-        found.append(Finding("unknown-metric", "warning" if near else "note", told))
+        found.append(Finding("unknown-metric", "warning" if hint else "note", told))
     return found[:5]
 
 

@@ -128,18 +128,9 @@ class RunTable:
         return f"RunTable({self._summary()})"
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from bayescale.runs.html import table_html
 
-        head = "".join(f"<th>{escape(str(name))}</th>" for name in self.frame.columns)
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(_shown(cell))}</td>" for cell in row) + "</tr>"
-            for row in self.frame.head(10).itertuples(index=False)
-        )
-        found = "".join(f"<li>{escape(f.severity)}: {escape(f.message)}</li>" for f in self.findings[:10])
-        return (
-            f"<div><p><b>RunTable</b> {escape(self._summary())}</p><ul>{found}</ul>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-        )
+        return table_html("RunTable", self._summary(), self.frame, self.findings)
 
     def _summary(self) -> str:
         frame = self.frame
@@ -170,12 +161,6 @@ def _refuse_made_up_among_real(frame: "pd.DataFrame") -> None:
         f"{made_up.sum():,} simulated runs ({one[:200]}) would stand among {(~made_up).sum():,} real ones "
         f"({other[:200]}). They are never mixed: fit them apart and set the answers side by side."
     )
-
-
-def _shown(cell: Any) -> str:
-    if isinstance(cell, float):
-        return "" if cell != cell else f"{cell:.6g}"
-    return str(cell)[:80]
 
 
 def _join(first: RunTable, second: RunTable) -> RunTable:

@@ -52,7 +52,16 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         _swap(temporary, path)
         _flush(path.parent)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, though threads of a writer that failed may still be closing files in it."""
+    for pause in (0.0, 0.01, 0.1, 0.5, 1.0):
+        time.sleep(pause)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def _swap(temporary: Path, path: Path) -> None:
@@ -72,7 +81,7 @@ def _swap(temporary: Path, path: Path) -> None:
         except OSError:
             os.rename(aside, path)
             raise
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
 
 
 def _exchange(one: Path, other: Path) -> bool:

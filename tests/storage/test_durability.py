@@ -1,9 +1,11 @@
+import contextlib
 import errno
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -92,6 +94,27 @@ def test_an_interrupt_while_saving_leaves_the_old_version(path, study, same, mon
             save(study(mark=1), path)
     assert same(study(), open_study(path)) == []
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_a_folder_into_which_a_failed_writer_still_writes_is_removed(tmp_path):
+    def write_on(folder):
+        for number in range(40):
+            time.sleep(0.005)
+            with contextlib.suppress(OSError):
+                (folder / str(number)).write_bytes(b"late")
+
+    def fail():
+        with replace.replacing_folder(tmp_path / "fit.zarr") as folder:
+            late.append(threading.Thread(target=write_on, args=(folder,)))
+            late[0].start()
+            time.sleep(0.01)
+            raise OSError("full")
+
+    late = []
+    with pytest.raises(OSError, match="full"):
+        fail()
+    late[0].join()
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_missing_folder_is_named(tmp_path, study):
