@@ -80,10 +80,15 @@ def fit(
     pool : mapping, optional
         Columns over which each parameter varies, with partial pooling: ``{"alpha": "family", "E":
         ["family", "eval_name"]}`` crossed, ``{"E": "family/eval_name"}`` nested. A column's name alone
-        pools every parameter over it. None: one value for all runs.
+        pools every parameter of the law over it. None: one value for all runs. Beside the law's letters,
+        ``{"offset": "run_id"}`` lets the runs of a group lie off the law alike (checkpoints of one run, or
+        runs of one ``seed``, budget or ``study``), and ``{"sigma": "study"}`` scatter by as much as they do
+        (`Notes`).
     noise : str or noise part, optional
-        "student_t" (default for losses, on the log), "normal", "laplace", "logit_normal", "beta", or a
-        part such as ``StudentT(nu=4)``.
+        "student_t" (default for losses, on the log), "normal", "laplace", "asymmetric_laplace" (a lower
+        envelope: most runs lie above the law), "contaminated" (a share of runs went wrong),
+        "logit_normal", "beta", or a part such as ``StudentT(nu=4)`` or ``Normal(scale_with="n_params")``,
+        whose scatter grows with a power of that input (``sigma_slope``).
     priors : mapping, optional
         In place of defaults, by letter of the law (stated at the reference scales, the geometric middle
         of the runs), ``<letter>_sd_<column>`` or noise parameter: ``Prior(...)``, ``between(lower,
@@ -130,7 +135,12 @@ def fit(
 
     Notes
     -----
-    Values are taken to scatter independently about the law. See `convergence` and `identify`.
+    Values are taken to scatter independently about the law, but for offsets: pooled over a column, each of
+    its groups lies off the law by an amount of its own on the scale of the noise (2 % is .02 on the log),
+    normal with the standard deviation ``offset_sd_<column>``. Points of one run, such as checkpoints in
+    mid-training, are taken as runs by themselves unless offsets are pooled over ``run_id``, and a warning
+    says so. Pooled ``sigma`` is ``sigma_<column>`` by group and ``sigma`` in a typical one, with log scatters
+    normal about it. See `convergence` and `identify`.
     """
     _refuse_unknown(unknown)
     from bayescale.inference.engines import engine_of
@@ -197,7 +207,6 @@ def prior_predictive(
     """
     import xarray as xr
 
-    from bayescale.model.structure import row_parameters
     from bayescale.runs.read import read_runs
 
     table = runs if isinstance(runs, RunTable) else read_runs(runs)
@@ -207,9 +216,9 @@ def prior_predictive(
         b.name: b.prior.sample(rng, draws) if b.prior else rng.standard_normal((draws, b.size))
         for b in s.blocks
     }
-    mean = s.law(*spec.scaled, **row_parameters(s, blocks, spec.index))
-    mean = np.broadcast_to(mean, (draws, spec.value.size))
-    value = s.noise.sample(rng, mean, **{k: blocks[k][:, None] for k in s.noise_names})
+    density = Density(spec)
+    mean = np.broadcast_to(density.mean(blocks), (draws, spec.value.size))
+    value = s.noise.sample(rng, mean, **density.noise(blocks))
     return xr.Dataset(
         {"value": (("draw", "run"), value), "observed": ("run", spec.value)},
         {"run": list(spec.run_ids)},
@@ -315,7 +324,7 @@ def _outliers(density: Density, blocks: Mapping[str, np.ndarray]) -> list[Findin
         return []
     far = far[np.argsort(-np.abs(away[far]))]
     named = ", ".join(f"{spec.run_ids[i]} ({away[i] / scale:+.0f})" for i in far[:8])
-    robust = type(s.noise).__name__ in ("StudentT", "Laplace")
+    robust = type(s.noise).__name__ in ("StudentT", "Laplace", "AsymmetricLaplace", "Contaminated")
     mend = (
         "The heavy-tailed noise gives them little weight."
         if robust

@@ -107,7 +107,7 @@ def ranks(case: Case, seed: int) -> tuple[dict[str, np.ndarray], str]:
     frame, truth, options = simulate(case, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        study = bs.fit(bs.read_runs(frame), random_seed=seed, progressbar=False, **options)
+        study = bs.fit(bs.read_runs(frame), discrepancy=None, random_seed=seed, progressbar=False, **options)
     draws = {k: study["posterior"][k] for k in truth if k != "log_likelihood"}
     found = {
         k: (

@@ -22,6 +22,7 @@ _NAMES = (
     "07_native_multimodal",
     "08_token_space",
     "09_tokens_against_parameters",
+    "10_can_you_believe_it",
 )
 _OTHERS = {"matplotlib", "numpy", "pandas"}
 _PATHS = re.compile(r"(?<![\w.])(?:/(?:home|root|tmp|usr|var|work|mnt|Users|private)/|[A-Za-z]:\\\\?Users)")

@@ -5,7 +5,7 @@ from typing import Any
 
 from bayescale.cli.words import number, pair, pooled, prior, whole
 
-__all__ = ["budget", "fitting", "pool", "prob", "splitting", "study", "tables"]
+__all__ = ["budget", "fitting", "held", "pool", "prob", "splitting", "study", "tables"]
 
 
 def budget(text: str) -> float:
@@ -28,6 +28,17 @@ def prob(verb: Any) -> None:
     verb.add_argument("--prob", type=number, default=0.9, help="mass of the intervals (default: %(default)s)")
 
 
+def held(verb: Any) -> None:
+    """How much of a study is held back."""
+    verb.add_argument(
+        "--held",
+        metavar="N",
+        type=number,
+        default=2,
+        help="number of largest budgets held back; below 1, a share of the rows (default: %(default)s)",
+    )
+
+
 def pool(verb: Any) -> None:
     """What varies over groups."""
     verb.add_argument(
@@ -37,7 +48,8 @@ def pool(verb: Any) -> None:
         type=pooled,
         default=[],
         help="a parameter that varies over the groups of a column; a/b nests b in a, a,b crosses them; "
-        "a column alone pools every parameter; repeat for more",
+        "a column alone pools every parameter; offset=run_id lets checkpoints of one run lie off the law "
+        "together, sigma=study scatter as their study does; repeat for more",
     )
 
 
@@ -74,7 +86,10 @@ def fitting(verb: Any) -> None:
         "--law", default="chinchilla", help="a name from 'bayescale laws' (default: %(default)s)"
     )
     pool(verb)
-    verb.add_argument("--noise", help="student_t, normal, laplace, logit_normal or beta")
+    verb.add_argument(
+        "--noise",
+        help="student_t, normal, laplace, asymmetric_laplace, contaminated, logit_normal or beta",
+    )
     verb.add_argument(
         "--discrepancy",
         default="auto",

@@ -46,17 +46,29 @@ def by_row(found: "xr.Dataset", dim: str) -> list[dict[str, Any]]:
 
 def by_budget(found: "xr.Dataset") -> list[dict[str, Any]]:
     """One object for each budget of an allocation."""
+    budgets = [found.isel(flops=i) for i in range(found.sizes["flops"])]
     return [
-        {"flops": float(row["flops"])}
-        | {str(name): _bounds(row[name]) for name in row.data_vars if "bound" in row[name].dims}
-        | {str(name): row[name].values for name in row.data_vars if "bound" not in row[name].dims}
-        for row in (found.isel(flops=i) for i in range(found.sizes["flops"]))
+        {"flops": float(budget["flops"])}
+        | _told(budget.drop_dims("hump", errors="ignore"))
+        | {"humps": _humps(budget) if "hump" in budget.dims else []}
+        for budget in budgets
     ]
 
 
 def records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
     """One object for each row of a frame; an empty cell is null."""
     return [{str(k): None if v != v else v for k, v in row.items()} for row in frame.to_dict("records")]
+
+
+def _told(found: "xr.Dataset") -> dict[str, Any]:
+    return {str(k): _bounds(v) if "bound" in v.dims else v.values for k, v in found.data_vars.items()}
+
+
+def _humps(budget: "xr.Dataset") -> list[dict[str, Any]]:
+    """One object for each place where the draws of an optimum gather."""
+    names = {name: str(name).removeprefix("hump_") for name, v in budget.items() if "hump" in v.dims}
+    humps = budget[list(names)].rename(names).dropna("hump")
+    return [_told(humps.isel(hump=i)) for i in range(humps.sizes["hump"])]
 
 
 def _bounds(values: "xr.DataArray") -> dict[str, Any]:

@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _fit(verbs)
     _backtest(verbs)
     _questions(verbs)
+    _ahead(verbs)
     _measure(verbs)
     return top
 
@@ -261,10 +262,43 @@ def _questions(verbs: Any) -> None:
         verbs,
         "compare",
         ("questions", "compare"),
-        "studies of the same runs, ranked by leave-one-out log density",
-        "bayescale compare chinchilla.nc kaplan.nc",
+        "studies of the same runs, ranked by the log density of runs left out",
+        "bayescale compare chinchilla.nc kaplan.nc\n"
+        "bayescale compare chinchilla.nc kaplan.nc --criterion future --held 2 --json\n"
+        "bayescale compare pooled.nc alone.nc --by family\n"
+        "bayescale compare chinchilla.nc kaplan.nc --criterion evidence",
     )
     verb.add_argument("studies", metavar="STUDY.nc", nargs="+", help="two or more saved studies")
+    verb.add_argument(
+        "--criterion",
+        choices=("loo", "future", "evidence"),
+        default="loo",
+        help="each run given all others; the largest budgets given those below; all values given the priors "
+        "(default: %(default)s)",
+    )
+    verb.add_argument(
+        "--by", metavar="COLUMN", help="leave whole groups out, such as family, by exact refits"
+    )
+    verb.add_argument(
+        "--refit", action="store_true", help="fit again without each run whose density is not to be trusted"
+    )
+    verb.add_argument(
+        "--held",
+        metavar="N",
+        type=number,
+        default=2,
+        help="with future: number of largest budgets, or share of rows, held back (default: %(default)s)",
+    )
+    verb.add_argument("--seed", type=whole, default=0, help="of the evidences (default: %(default)s)")
+    verb = _verb(
+        verbs,
+        "evidence",
+        ("questions", "evidence"),
+        "log marginal likelihood of a study, and what it hangs on",
+        "bayescale evidence study.nc\nbayescale evidence study.nc --json",
+    )
+    arguments.study(verb)
+    verb.add_argument("--seed", type=whole, default=0, help="of the bridge (default: %(default)s)")
     verb = _verb(
         verbs,
         "identify",
@@ -273,6 +307,46 @@ def _questions(verbs: Any) -> None:
         "bayescale identify study.nc",
     )
     arguments.study(verb)
+
+
+def _ahead(verbs: Any) -> None:
+    verb = _verb(
+        verbs,
+        "check-extrapolation",
+        ("ahead", "check"),
+        "whether the smaller runs of a study foretell its largest",
+        "bayescale check-extrapolation study.nc\n"
+        "bayescale check-extrapolation study.nc --held 1 --at n_params=7e10 --at n_tokens=1.4e12 --json",
+    )
+    arguments.study(verb)
+    arguments.held(verb)
+    verb.add_argument(
+        "--at",
+        metavar="COLUMN=VALUE",
+        action="append",
+        type=pair,
+        default=[],
+        help="scale at which the law shall be asked later; repeat for its other inputs",
+    )
+    arguments.prob(verb)
+    verb = _verb(
+        verbs,
+        "average",
+        ("ahead", "average"),
+        "several laws of the same runs as one prediction, weighted by how they foretold the largest runs",
+        "bayescale average chinchilla.nc kaplan.nc -o both.nc\n"
+        "bayescale average chinchilla.nc kaplan.nc --weights loo -o both.nc --json\n"
+        "bayescale allocate both.nc --flops 1e24",
+    )
+    verb.add_argument("studies", metavar="STUDY.nc", nargs="+", help="two or more saved studies")
+    verb.add_argument(
+        "--weights",
+        choices=("ahead", "loo"),
+        default="ahead",
+        help="by the largest runs given those below, or by each run given all others (default: %(default)s)",
+    )
+    arguments.held(verb)
+    verb.add_argument("-o", "--output", metavar="FILE.nc", help="where to save the average")
 
 
 def _measure(verbs: Any) -> None:

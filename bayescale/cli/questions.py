@@ -12,7 +12,7 @@ from bayescale.errors import InputError
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["allocate", "compare", "describe", "exchange", "identify", "intervals", "predict"]
+__all__ = ["allocate", "compare", "describe", "evidence", "exchange", "identify", "intervals", "predict"]
 
 
 def intervals(given: Namespace) -> int:
@@ -143,18 +143,59 @@ def compare(given: Namespace) -> int:
     from bayescale.comparison.table import as_frame
     from bayescale.storage import open_study
 
-    table = as_frame(compare({name: open_study(path) for name, path in _named(given.studies).items()}))
-    rows = table.reset_index()
+    studies = {name: open_study(path) for name, path in named(given.studies).items()}
+    table = compare(
+        studies, given.criterion, by=given.by, refit=given.refit, held=given.held, random_seed=given.seed
+    )
+    rows = as_frame(table).reset_index()
     if given.json:
         machine.tell(machine.records(rows))
         return 0
     show.frame(rows)
-    show.line("elpd: summed leave-one-out log density, nats; higher is better. diff: to the best.")
-    show.line("weight: share in the mixture that predicts best, no probability that a law is true.")
+    told = (
+        f"log density of each {given.by} given all others"
+        if given.by
+        else _SCORED[given.criterion].format(**table.attrs)
+    )
+    show.line(f"elpd: {told}, nats; higher is better. diff: to the best.")
+    show.line(_WEIGHTS[given.criterion == "evidence"])
     return 0
 
 
-def _named(paths: list[str]) -> dict[str, str]:
+_SCORED = {
+    "loo": "summed leave-one-out log density",
+    "future": "summed log density of the runs beyond {split}, given those",
+    "evidence": "log density of all values, parameters averaged over their priors",
+}
+_WEIGHTS = (
+    "weight: share in the mixture that predicts best, no probability that a law is true.",
+    "weight: probability if all were equally likely beforehand and one of them were true.",
+)
+
+
+def evidence(given: Namespace) -> int:
+    """Log marginal likelihood, and its change with each prior."""
+    from bayescale.comparison.evidence import evidence
+    from bayescale.runs.findings import Finding
+    from bayescale.storage import open_study
+
+    found = evidence(open_study(given.study), random_seed=given.seed)
+    numbers = {str(k): float(v) for k, v in found.data_vars.items() if not v.dims}
+    changes = {str(k): float(v) for k, v in zip(found["parameter"].values, found["by_prior"], strict=True)}
+    kept = json.loads(found.attrs["findings"])
+    if given.json:
+        machine.tell({**found.attrs, **numbers, "by_prior": changes, "findings": kept})
+        return 0
+    show.line(
+        f"law {found.attrs['law']}, {found.attrs['rows']} runs: log evidence {numbers['log_evidence']:.2f} "
+        f"nats, standard error {numbers['error']:.2g}"
+    )
+    show.table({"prior": list(changes), "change if its scale were doubled": list(changes.values())})
+    show.findings(Finding(**finding) for finding in kept if finding["severity"] == "note")
+    return 0
+
+
+def named(paths: list[str]) -> dict[str, str]:
     """Studies by the name of their file, or by the whole path where two files have one name."""
     if len(set(paths)) < len(paths):
         raise InputError(f"a study is named twice in {', '.join(paths)}. Name two different files.")

@@ -1,18 +1,16 @@
 """Which law the runs speak for, by what each expects of runs it has not seen."""
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayescale.comparison.loo import KHAT_BAD, Loo, efficiency, psis_loo, standard_error
+from bayescale.comparison import compare_words as words
+from bayescale.comparison.criteria import Compared, by_evidence, by_future, by_groups, by_rows, with_refits
 from bayescale.comparison.rows import common_order, rows_of
-from bayescale.comparison.stacking import stacking_weights
-from bayescale.errors import BayescaleWarning, InputError
-from bayescale.runs.findings import Finding
+from bayescale.errors import InputError
 from bayescale.runs.schema import metric_of
 
 if TYPE_CHECKING:
@@ -20,60 +18,129 @@ if TYPE_CHECKING:
 
 __all__ = ["compare"]
 
-_SMALL = 4.0  # nats: differences below it are within the error of the estimate (Sivula et al. 2025)
-_FEW_ROWS = 100  # below it the standard errors themselves are uncertain (same source)
+CRITERIA = ("loo", "future", "evidence")
 
 
-def compare(studies: Mapping[str, "xr.DataTree"]) -> "xr.Dataset":
-    """Studies of the same runs, ranked by leave-one-out log density.
+def compare(
+    studies: Mapping[str, "xr.DataTree"],
+    criterion: Literal["loo", "future", "evidence"] = "loo",
+    *,
+    by: str | None = None,
+    refit: bool = False,
+    held: float = 2,
+    random_seed: int = 0,
+    progressbar: bool = True,
+) -> "xr.Dataset":
+    """Studies of the same runs, ranked by the log density that they give to runs left out.
 
-    Each run's value is scored by the density that a study gives it when fitted to all other runs
-    (Pareto-smoothed importance sampling, no refits). Densities are of the values in their own unit, so
-    that studies with scatter on the log and on the value itself can stand side by side.
+    Densities are of the values in their own unit, so that studies with scatter on the log and on the value
+    itself can stand side by side.
 
     Parameters
     ----------
     studies : mapping of str to DataTree
         At least two fitted studies, by the names they shall have here. They must have been fitted to
         the same rows; the order of rows does not matter.
+    criterion : {"loo", "future", "evidence"}, default "loo"
+        "loo": each run's value, given all others, by Pareto-smoothed importance sampling without refits.
+        "future": the runs with the largest budgets, given those below: one refit of each study (see
+        `backtest` for many cuts). "evidence": all values together, given nothing (see `evidence`).
+    by : str, optional
+        Only with "loo": a column of the runs, such as "family". Each of its groups is left out whole, by an
+        exact refit, and scored by the joint density of its values, with its own effects drawn from the
+        population. For rows that are not exchangeable.
+    refit : bool, default False
+        Only with "loo": rows whose k-hat is above 0.7 are left out by an exact refit each, the worst 20 of
+        a study at most.
+    held : int or float, default 2
+        Only with "future": number of largest budgets, or (below 1) share of the rows, held back.
+    random_seed : int, default 0
+        For the bridges behind evidences.
+    progressbar : bool, default True
+        Of refits.
 
     Returns
     -------
     Dataset
-        Over dim ``model``, best first: ``elpd`` (sum of log densities, nats; higher is better) and its
-        standard error ``se``; ``elpd_diff`` to the best and ``diff_se``; ``weight`` (stacking: the
-        mixture of the studies that predicts best); ``p``, effective parameters; ``khat_max`` and
-        ``khat_bad``, the number of runs with k-hat above 0.7. Over (model, run): ``loo_pointwise`` and
-        ``khat``. Attributes: ``metric``, ``rows``, and ``findings`` as JSON text.
+        Over dim ``model``, best first: ``elpd``, the sum of log densities (nats; higher is better; under
+        "evidence", the log evidence) and its standard error ``se``; ``elpd_diff`` to the best and
+        ``diff_se``; ``weight``: the share in the mixture of the studies that predicts best (stacking), under
+        "evidence" the probability if all were equally likely beforehand.
+        "loo" adds ``p``, effective parameters; ``khat_max`` and ``khat_bad``, of the runs that were not
+        refitted, the largest k-hat and the number above 0.7; over (model, run) ``loo_pointwise``, ``khat``
+        and, with `refit`, ``refitted``. With `by`: over (model, group) ``group_log_density`` and its Monte
+        Carlo error ``group_error``; ``mc_error``, that of the sum; ``group_rows``. "future" adds
+        ``ahead_pointwise`` and ``z``, deviations from the median, over (model, run); ``decades`` beyond the
+        runs fitted; ``bias``, ``bias_z`` and ``joint_log_density`` as in `ahead`. "evidence" adds
+        ``overlap``, and ``by_prior`` over (model, parameter). Attributes: ``criterion``, ``metric``,
+        ``rows``, and ``findings`` as JSON text.
 
     Raises
     ------
     InputError
-        Fewer than two studies; other rows, values or metrics; no pointwise log likelihood.
+        Fewer than two studies; other rows, values or metrics; no pointwise log likelihood; an option that
+        does not belong to the criterion; whatever a refit refuses.
 
     Warns
     -----
     BayescaleWarning
-        Where the runs do not settle the question, or where k-hat says that a density cannot be
-        trusted.
+        Where the runs do not settle the question, where k-hat says that a density cannot be trusted, where
+        priors could decide it, or where a law misses the larger runs one way.
     """
+    _refuse_options(criterion, by, refit, held)
     _refuse_few(studies)
     records = {name: _record(name, study) for name, study in studies.items()}
     metric = _common_metric(records)
-    for name, study in studies.items():
-        _refuse_without_densities(name, study, records[name])
+    if criterion == "loo" and by is None:
+        for name, study in studies.items():
+            _refuse_without_densities(name, study, records[name])
     rows = {name: rows_of(study) for name, study in studies.items()}
-    order = common_order(rows)
-    scores = {name: _score(study, order[name]) for name, study in studies.items()}
-    best_first = sorted(scores, key=lambda name: -scores[name].elpd)
-    table = _table({name: scores[name] for name in best_first}, _labels(next(iter(studies.values()))))
-    findings = _findings(table, records)
-    _say(findings)
+    given = Compared(studies, common_order(rows), progressbar)
+    if criterion == "evidence":
+        table, found = by_evidence(given, random_seed)
+    elif criterion == "future":
+        table, found = by_future(given, held)
+    elif by is not None:
+        table, found = by_groups(given, by, random_seed)
+    else:
+        table, found = with_refits(given, random_seed) if refit else by_rows(given)
+    findings = [
+        *words.of_draws(records),
+        *words.of_drift(records, "warning" if criterion == "evidence" else "note"),
+        *words.of_differences(table, few=criterion != "evidence"),
+        *found,
+    ]
+    words.say(findings)
     return table.assign_attrs(
+        criterion=criterion,
         metric=metric,
         rows=len(next(iter(rows.values()))),
         findings=json.dumps([asdict(finding) for finding in findings]),
     )
+
+
+def _refuse_options(criterion: Any, by: Any, refit: Any, held: Any) -> None:
+    if criterion not in CRITERIA:
+        raise InputError(
+            f"criterion={criterion!r} must be 'loo' (each run, given all others), 'future' (the largest "
+            "budgets, given those below) or 'evidence' (all values, given the priors)."
+        )
+    if by is not None and criterion != "loo":
+        raise InputError(
+            f"by={by!r} leaves groups out, which goes with criterion='loo' and not with {criterion!r}: "
+            "leave one of the two away."
+        )
+    if by is not None and not isinstance(by, str):
+        raise InputError(f"by={by!r} must be the name of one column of the runs, such as 'family'.")
+    if not isinstance(refit, bool | np.bool_):
+        raise InputError(f"refit={refit!r} must be True (fit again without each bad row) or False.")
+    if refit and (criterion != "loo" or by is not None):
+        raise InputError(
+            "refit=True is for single rows under criterion='loo'. With by=, or criterion='future', all is "
+            "refitted anyway; evidence needs no refits: leave it away."
+        )
+    if held != 2 and criterion != "future":
+        raise InputError(f"held={held!r} goes with criterion='future', not with {criterion!r}.")
 
 
 def _refuse_few(studies: Any) -> None:
@@ -92,12 +159,18 @@ def _refuse_few(studies: Any) -> None:
 
 def _record(name: str, study: Any) -> dict[str, Any]:
     text = getattr(study, "attrs", {}).get("bayescale")
+    record = {} if text is None else json.loads(text)
+    if record.get("kind") == "average":
+        raise InputError(
+            f"{name!r} is an average over laws: compare the studies that it was made of, which it holds with "
+            "their weights."
+        )
     if text is None or "observed_data" not in getattr(study, "children", {}):
         raise InputError(
             f"{name!r} is a {type(study).__name__}, not a fitted study with its record: give what "
             "bayescale.fit returned, or bayescale.open(path)."
         )
-    return json.loads(text)
+    return record
 
 
 def _common_metric(records: Mapping[str, Mapping[str, Any]]) -> str:
@@ -121,139 +194,3 @@ def _refuse_without_densities(name: str, study: "xr.DataTree", record: Mapping[s
     told = [f["message"] for f in record.get("findings", ()) if f["code"] == "no-pointwise"]
     why = told[0] if told else "It was left out when the study was made or saved; fit it again."
     raise InputError(f"{name!r} has no pointwise log likelihood, which the comparison is made from. {why}")
-
-
-def _score(study: "xr.DataTree", order: np.ndarray) -> Loo:
-    values = study["log_likelihood"].dataset["value"].transpose("chain", "draw", ...).values
-    flat = values.reshape(-1, values.shape[-1])
-    found = psis_loo(flat, efficiency=efficiency(study["posterior"].to_dataset()))
-    return Loo(found.pointwise[order], found.khat[order], found.full[order])
-
-
-def _labels(study: "xr.DataTree") -> list[str]:
-    observed = study["observed_data"].dataset["value"]
-    return [str(r) for r in (observed["run"].values if "run" in observed.coords else range(observed.size))]
-
-
-def _table(scores: Mapping[str, Loo], runs: list[str]) -> "xr.Dataset":
-    import xarray as xr
-
-    pointwise = np.stack([score.pointwise for score in scores.values()])
-    khat = np.stack([score.khat for score in scores.values()])
-    behind = pointwise - pointwise[0]
-    columns = {
-        "elpd": [score.elpd for score in scores.values()],
-        "se": [score.se for score in scores.values()],
-        "elpd_diff": behind.sum(axis=1),
-        "diff_se": [standard_error(difference, ddof=0) for difference in behind],  # as ArviZ counts
-        "weight": stacking_weights(pointwise.T),
-        "p": [score.p for score in scores.values()],
-        "khat_max": khat.max(axis=1),
-        "khat_bad": (khat > KHAT_BAD).sum(axis=1),
-    }
-    return xr.Dataset(
-        {name: ("model", np.asarray(column)) for name, column in columns.items()}
-        | {"loo_pointwise": (("model", "run"), pointwise), "khat": (("model", "run"), khat)},
-        {"model": list(scores), "run": runs},
-    )
-
-
-def _findings(table: "xr.Dataset", records: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    return [
-        *_of_draws(records),
-        *_of_khat(table),
-        *_of_differences(table),
-        Finding(
-            "weights",
-            "note",
-            "weight is the share of each study in the mixture that predicts best. It is no probability that "
-            "a law is true: of two laws that predict alike, one may get nothing.",
-        ),
-        Finding(
-            "inside-the-range",
-            "note",
-            "each run was judged by runs all around it: this ranks the laws within the range of the runs and "
-            "says nothing of extrapolation. For that, fit below and score above: bayescale.backtest.",
-        ),
-    ]
-
-
-def _of_draws(records: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
-    """Studies whose own draws were found wanting."""
-    unsound = [
-        name
-        for name, record in records.items()
-        if record.get("partial") or any(f["severity"] == "error" for f in record.get("findings", ()))
-    ]
-    if not unsound:
-        return []
-    return [
-        Finding(
-            "unsound-draws",
-            "warning",
-            f"the draws of {', '.join(map(repr, unsound))} are partial or have not converged, and their "
-            "place in the ranking may be due to that alone. Fit again with more draws.",
-        )
-    ]
-
-
-def _of_khat(table: "xr.Dataset") -> list[Finding]:
-    findings = []
-    for name in table["model"].values:
-        khat = table["khat"].sel(model=name).values
-        bad = np.flatnonzero(khat > KHAT_BAD)
-        bad = bad[np.argsort(-khat[bad])]
-        if bad.size:
-            runs = ", ".join(f"{str(table['run'].values[i])[:40]} ({khat[i]:.2f})" for i in bad[:5])
-            findings.append(
-                Finding(
-                    "high-khat",
-                    "warning",
-                    f"{str(name)!r}: the density of {bad.size} of {khat.size} runs cannot be trusted, k-hat "
-                    f"above {KHAT_BAD}: {runs}{', …' if bad.size > 5 else ''}. These runs move the fit by "
-                    "themselves, and the score flatters it. Look at them; use noise='student_t'; or leave "
-                    "them out of all studies and compare again.",
-                )
-            )
-    return findings
-
-
-def _of_differences(table: "xr.Dataset") -> list[Finding]:
-    best, *others = (str(name) for name in table["model"].values)
-    behind = {
-        name: (-float(table["elpd_diff"].sel(model=name)), float(table["diff_se"].sel(model=name)))
-        for name in others
-    }
-    close = {name: (diff, se) for name, (diff, se) in behind.items() if diff < max(_SMALL, 2 * se)}
-    findings = []
-    if close:
-        told = ", ".join(
-            f"{name!r} by {diff:.1f} (standard error {se:.1f})"
-            for name, (diff, se) in list(close.items())[:6]
-        )
-        findings.append(
-            Finding(
-                "not-settled",
-                "warning",
-                f"the runs do not settle it: {best!r} leads {told}{', …' if len(close) > 6 else ''}, and a "
-                f"lead counts from {_SMALL:.0f} nats and two standard errors. Keep these laws side by side, "
-                "or use their weights; runs at other scales would tell them apart.",
-            )
-        )
-    if table.sizes["run"] < _FEW_ROWS:
-        findings.append(
-            Finding(
-                "few-rows",
-                "note",
-                f"with {table.sizes['run']} rows (fewer than {_FEW_ROWS}) the standard errors of differences "
-                "are themselves uncertain, and usually too small.",
-            )
-        )
-    return findings
-
-
-def _say(findings: list[Finding]) -> None:
-    heard = [finding.message for finding in findings if finding.severity == "warning"]
-    if heard:
-        told = "\n".join(["this comparison asks for care:", *(f"- {message}" for message in heard)])
-        warnings.warn(told, BayescaleWarning, stacklevel=3)

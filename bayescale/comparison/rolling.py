@@ -9,7 +9,7 @@ from bayescale.comparison.splits import Split, Splits, decades_above, refuse_sma
 from bayescale.errors import InputError
 from bayescale.runs.table import RunTable
 
-__all__ = ["Rolling"]
+__all__ = ["Rolling", "levels"]
 
 _SAME_LEVEL = 0.05  # decades: budgets within 12 % of one another are one budget, as flops are often counted
 _HELD = 5  # rows above the last cut, where there are ten times as many
@@ -66,13 +66,13 @@ class Rolling:
         return list(_told_apart(found.values())), unplaced(known, f"rolling over {column!r}")
 
     def _origins(self, ordered: np.ndarray) -> np.ndarray:
-        levels = _levels(ordered)
-        if levels is None:
+        budgets = levels(ordered)
+        if budgets is None:
             held = max(1, min(_HELD, ordered.size // 10))
             low, high = ordered[min(self.least, ordered.size) - 1], ordered[max(ordered.size - 1 - held, 0)]
             return np.geomspace(low, max(low, high), self.origins) * (1 + 1e-12)
-        enough = np.searchsorted(ordered, levels, side="right") >= self.least
-        return levels[:-1][enough[:-1]][-self.origins :]
+        enough = np.searchsorted(ordered, budgets, side="right") >= self.least
+        return budgets[:-1][enough[:-1]][-self.origins :]
 
 
 def _told_apart(splits: Iterable[Split]) -> Iterator[Split]:
@@ -85,7 +85,7 @@ def _told_apart(splits: Iterable[Split]) -> Iterator[Split]:
         )
 
 
-def _levels(ordered: np.ndarray) -> np.ndarray | None:
+def levels(ordered: np.ndarray) -> np.ndarray | None:
     """The upper ends of distinct budgets, or None where numbers do not come in such."""
     if ordered.size == 0:
         return None

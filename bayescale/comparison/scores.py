@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescale.queries.predict import predict_draws
+from bayescale.queries.scatter import new_run_density
 from bayescale.queries.study import Study
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def row_scores(
                 "covered_at": inside[1:].T,
                 "pit": np.mean(ordered <= seen[:, None], axis=1),
                 "crps": crps(at[1 + 2 * len(tails) :], _QUANTILES, seen),
-                "log_density": _log_density(study, seen, curve),
+                "log_density": _log_density(study, batch, seen, curve, seed),
             }
         )
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -130,12 +131,10 @@ def _quantiles(ordered: Floats, edges: Floats) -> Floats:
         return np.where(below == above, below, below + (at - low) * (above - below)).T
 
 
-def _log_density(study: Study, observed: Floats, curve: Floats) -> Floats:
+def _log_density(study: Study, frame: "pd.DataFrame", observed: Floats, curve: Floats, seed: int) -> Floats:
     """Log of the mean density over draws; of the value itself, in its unit."""
     from scipy.special import logsumexp
 
-    s = study.structure
-    noise = {name: study.blocks[name][:, None] for name in s.noise_names}
     with np.errstate(all="ignore"):
-        density = s.noise.log_density(observed, curve, np.zeros_like(observed), **noise)
+        density = new_run_density(study, frame, observed, curve, seed)
     return np.asarray(logsumexp(density, axis=0)) - np.log(len(curve))

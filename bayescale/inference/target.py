@@ -8,7 +8,9 @@ import numpy as np
 
 __all__ = ["Draws", "Settings", "Target"]
 
-_BATCH = 2_000_000  # numbers held at once when the density is evaluated at many points
+_BATCH = (
+    400_000  # numbers worked on at once when the density is evaluated at many points: they fit in a cache
+)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayescale.model.dependence import row_offset, row_sigma, size_at
 from bayescale.model.drift import PART, WEIGHTS, delta, shifted
 from bayescale.model.spec import Spec
 from bayescale.model.structure import Block, Structure, measured_means, row_parameters
@@ -43,7 +44,7 @@ def build(spec: Spec) -> "pm.Model":
     """
     pm = _pymc()
     s = spec.structure
-    coords = {"run": list(spec.run_ids)} | {f: list(s.labels[f]) for f in s.factors}
+    coords = {"run": list(spec.run_ids)} | {f: list(s.labels[f]) for f in s.every_factor}
     coords |= {PART: list(s.drift.labels)} if s.drift else {}
     coords |= {f"{k}_row": list(range(rows.value.size)) for k, rows in spec.measured.items()}
     with pm.Model(coords=coords) as model:
@@ -56,6 +57,11 @@ def build(spec: Spec) -> "pm.Model":
         mean = s.law(*scaled, **rows)
         if s.drift:
             mean = shifted(s.noise.on, mean, delta(s.drift, blocks, s.bends_at(spec.inputs)))
+        offset = row_offset(s, blocks, spec.index)
+        if offset is not None:
+            mean = shifted(s.noise.on, mean, offset)
+        if not s.plain_noise and "sigma" in noise:
+            noise["sigma"] = row_sigma(s, blocks, spec.index, size_at(s, spec.inputs))
         s.noise.observe(mean, spec.value, spec.error, **noise)
         for letter in spec.measured:
             _observe_measured(spec, letter, blocks)

@@ -24,6 +24,9 @@ from bayescale.inference.slopes import by_steps
 from bayescale.laws.elementwise import Array, log, sqrt, stack
 from bayescale.model.density import Density, with_middle
 from bayescale.model.measured_frame import Level, Rows, in_order, level_for, rows_for, told_by_rows
+from bayescale.model.noise import forward
+from bayescale.model.noise_frame import Offsets, Scatters, offsets_for, placed, scatters_for
+from bayescale.model.noise_scale import SIGMA
 from bayescale.model.spec import Spec, without_pooling
 from bayescale.model.start import climbed
 from bayescale.model.structure import Structure
@@ -75,12 +78,17 @@ class Adapted:
         Whether the population values are adapted too.
     levels : mapping of str to Level
         By letter: measured populations, which are adapted to their rows where the others are not.
+    offsets : tuple of Offsets
+    scatters : tuple of Scatters
+        Effects of groups on the scatter, adapted after the law's parameters.
     """
 
     density: Density
     frames: Mapping[str, Frame]
     population: bool
     levels: Mapping[str, Level] = field(default_factory=dict)
+    offsets: tuple[Offsets, ...] = ()
+    scatters: tuple[Scatters, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -140,6 +148,9 @@ class Adapted:
             offsets = _solve_upper(root, half)
             blocks.update({name: offsets[..., i] for i, name in enumerate(names)})
             total = total - _log_diagonal(root).sum(-1)
+        if self.offsets or self.scatters:
+            blocks, log_jacobian = placed(self.density, blocks, self.offsets, self.scatters)
+            total = total + log_jacobian
         return blocks, moved, total
 
 
@@ -240,15 +251,28 @@ def adapt(density: Density) -> Adapted | Density:
     """Adapted coordinates for a pooled specification; the density itself where nothing is pooled."""
     spec = density.spec
     s = spec.structure
-    if not s.pool:
-        return density
+    offsets = offsets_for(spec)
+    if not s.pool and SIGMA not in s.noise_pool:
+        return Adapted(density, {}, False, {}, offsets) if offsets else density
     plain = all(_on_link_scale(s, k) for k in s.law.parameters)
     population = plain and len(s.factors) == 1
     bare = with_middle(Density(without_pooling(spec)))
     everyone = find_mode(climbed(bare)).point
-    frames = {factor: _frame(spec, bare, factor, everyone) for factor in in_order(s)}
+    away = [_away(bare, bare.blocks(everyone))]
+    frames = {}
+    for factor in in_order(s):
+        frames[factor], apart = _frame(spec, bare, factor, everyone)
+        away.append(apart)
+    scatters = scatters_for(spec, min(away, key=lambda rows: float(np.median(np.abs(rows)))))
     own = {} if population else {k: level_for(spec, k) for k in s.measured if _on_link_scale(s, k)}
-    return Adapted(replace(density, middle=None) if population else density, frames, population, own)
+    density = replace(density, middle=None) if population else density
+    return Adapted(density, frames, population, own, offsets, scatters)
+
+
+def _away(density: Density, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Distance of each run from the law, on the scale of the noise."""
+    on, value = density.spec.structure.noise.on, density.spec.value
+    return forward(on, value) - forward(on, np.broadcast_to(density.mean(blocks), value.shape))
 
 
 def _on_link_scale(s: Structure, letter: str) -> bool:
@@ -257,19 +281,27 @@ def _on_link_scale(s: Structure, letter: str) -> bool:
     return prior.support == s.law.parameters[letter].support and prior.distribution != "TruncatedNormal"
 
 
-def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Frame:
-    """Fit each group's runs alone, not too far from all the others, and keep mode and information."""
+def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> tuple[Frame, np.ndarray]:
+    """Fit each group's runs alone, not too far from all the others, and keep mode and information.
+
+    Also how far each run then lies from the law of its group.
+    """
     s = spec.structure
     letters = list(s.law.parameters)
     near = _near(s, bare, factor, everyone)
     rows = [np.flatnonzero(spec.index[factor] == g) for g in range(len(s.labels[factor]))]
     fits = [_alone(spec, near, own, everyone) if own.size else None for own in rows]
-    noise = _common_noise([fit for fit in fits if fit])
+    common = _common_noise([fit for fit in fits if fit])
+    away = np.zeros(spec.value.size)
+    for own, fit in zip(rows, fits, strict=True):
+        if fit:
+            away[own] = _away(*fit)
     here = _link_values(s, bare.blocks(everyone), bare.spec.structure)
     nothing = np.zeros((len(letters), len(letters))), here, np.zeros(len(letters))
-    found = [_told(fit[0], fit[1] | noise) if fit else nothing for fit in fits]
+    apart = factor in s.noise_pool.get(SIGMA, ())
+    found = [_told(fit[0], fit[1] | _own_noise(fit, common, apart)) if fit else nothing for fit in fits]
     free = [link(s.law.parameters[k], s.priors[k].sample(np.random.default_rng(0), 4000)) for k in letters]
-    return Frame(
+    frame = Frame(
         pooled=tuple(i for i, k in enumerate(letters) if factor in s.pool.get(k, ())),
         information=np.stack([f[0] for f in found]),
         middle=np.stack([f[1] for f in found]),
@@ -278,6 +310,7 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> Fram
         prior_precision=np.array([1 / np.var(x) for x in free]),
         rows=rows_for(spec, factor),
     )
+    return frame, away
 
 
 def _link_values(s: Structure, blocks: Mapping[str, np.ndarray], own: Structure) -> np.ndarray:
@@ -326,6 +359,17 @@ def _common_noise(fits: list[tuple[Density, dict[str, np.ndarray]]]) -> dict[str
         return {}
     logs = [np.log(blocks["sigma"]) for _, blocks in fits]
     return {"sigma": np.exp(np.average(logs, weights=[d.spec.value.size for d, _ in fits]))}
+
+
+def _own_noise(
+    fit: tuple[Density, dict[str, np.ndarray]], common: dict[str, np.ndarray], apart: bool
+) -> dict[str, np.ndarray]:
+    """Scatter of one group: the common one, or between it and its own where groups scatter differently."""
+    if not (apart and common):
+        return common
+    density, blocks = fit
+    weight = density.spec.value.size / (density.spec.value.size + 4.0)
+    return {"sigma": np.exp(weight * np.log(blocks["sigma"]) + (1 - weight) * np.log(common["sigma"]))}
 
 
 def _told(density: Density, blocks: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

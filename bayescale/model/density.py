@@ -14,9 +14,11 @@ import numpy as np
 from bayescale.inference.slopes import STEP, by_steps
 from bayescale.laws.elementwise import Array, exp, log, where
 from bayescale.laws.pure import pure_range
+from bayescale.model.dependence import row_noise, row_offset, row_sigma, size_at
 from bayescale.model.drift import WEIGHTS, conditional, delta, shifted
 from bayescale.model.measured import SCATTER
 from bayescale.model.noise import forward
+from bayescale.model.noise_scale import SLOPE
 from bayescale.model.spec import Spec
 from bayescale.model.structure import Block, effect, measured_means, row_parameters
 from bayescale.priors import link, unlink
@@ -103,11 +105,26 @@ class Density:
         """The bends at the runs, shape (run, bend)."""
         return self.spec.structure.bends_at(self.spec.inputs)
 
-    def mean(self, blocks: Mapping[str, Array]) -> Array:
-        """Expected value of every row; last axis is the row."""
+    @cached_property
+    def _size(self) -> np.ndarray | None:
+        """What the scatter grows with, at the runs."""
+        return size_at(self.spec.structure, self.spec.inputs)
+
+    def curve(self, blocks: Mapping[str, Array]) -> Array:
+        """The law at every row, with its misfit; last axis is the row."""
         s = self.spec.structure
         law = s.law(*self._scaled, **row_parameters(s, blocks, self.spec.index))
         return shifted(s.noise.on, law, delta(s.drift, blocks, self._bends)) if s.drift else law
+
+    def mean(self, blocks: Mapping[str, Array]) -> Array:
+        """Expected value of every row, that of its groups; last axis is the row."""
+        s = self.spec.structure
+        offset = row_offset(s, blocks, self.spec.index)
+        return self.curve(blocks) if offset is None else shifted(s.noise.on, self.curve(blocks), offset)
+
+    def noise(self, blocks: Mapping[str, Array]) -> dict[str, Array]:
+        """What the noise part learnt, for every row; last axis is the row, or of length 1."""
+        return row_noise(self.spec.structure, blocks, self.spec.index, self._size)
 
     def floor(self, q: Array, blocks: Mapping[str, Array]) -> dict[str, Array]:
         """The floor by name, where the loss at the middle of the runs stands for it in `q`."""
@@ -178,9 +195,8 @@ class Density:
 
     def log_likelihood(self, blocks: Mapping[str, Array]) -> Array:
         """Log density of every row's value; last axis is the row."""
-        s = self.spec.structure
-        noise = {k: blocks[k][..., None] for k in s.noise_names}
-        return s.noise.log_density(self.spec.value, self.mean(blocks), self.spec.error, **noise)
+        mean, noise = self.mean(blocks), self.noise(blocks)
+        return self.spec.structure.noise.log_density(self.spec.value, mean, self.spec.error, **noise)
 
     def log_measured(self, blocks: Mapping[str, Array], letter: str) -> Array:
         """Log density of the measurement rows of a letter; last axis is the row."""
@@ -206,11 +222,16 @@ class Density:
         """Log posterior density where the unknowns are worked out already; `moved` as in `log_prior`."""
         if not self.middle:
             return self.log_prior(q, blocks, moved) + self._log_data(blocks)
-        name = self._floor[0].name
-        allowed = blocks[name] > 0
-        safe = dict(blocks) | {name: where(allowed, blocks[name], 1.0)}
+        safe = self.with_floor(blocks)
         found = self.log_prior(q, safe, moved) + self._log_data(safe)
-        return where(allowed, found, -math.inf)
+        return where(blocks[self._floor[0].name] > 0, found, -math.inf)
+
+    def with_floor(self, blocks: Mapping[str, Array]) -> dict[str, Array]:
+        """The unknowns with some floor above zero where there is none, so that logs of the law are finite."""
+        if not self.middle:
+            return dict(blocks)
+        name = self._floor[0].name
+        return dict(blocks) | {name: where(blocks[name] > 0, blocks[name], 1.0)}
 
     def gradient(self, q: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and gradient at one point, shape ``(dim,)``.
@@ -221,7 +242,7 @@ class Density:
         blocks = self.blocks(q)
         if self.middle and not blocks[self._floor[0].name] > 0:
             return -math.inf, np.zeros_like(q)
-        if self.spec.structure.drift:
+        if self.spec.structure.drift or not self.spec.structure.plain_noise:
             return by_steps(self, q)
         total, by_row, by_noise = self.likelihood_steps(blocks)
         prior, grad = self._prior_steps(q, blocks)
@@ -258,7 +279,7 @@ class Density:
             moved = unlink(kind, link(kind, np.atleast_1d(rows[letter])) + 1j * STEP)
             value = forward(s.noise.on, s.law(*self._scaled, **(rows | {letter: moved})))
             slopes[letter] = np.broadcast_to(value.imag / STEP, self.spec.value.shape)
-        scatter = blocks.get("sigma", 0.05)
+        scatter = row_sigma(s, blocks, self.spec.index, self._size) if "sigma" in blocks else 0.05
         return slopes, 1.0 / (np.asarray(scatter) ** 2 + self.spec.error**2)
 
     def likelihood_steps(
@@ -281,6 +302,8 @@ class Density:
             shift = np.zeros((width, 1), dtype=complex)
             shift[j] = 1j * STEP
             learnt[name] = blocks[name] + shift
+        if self._size is not None:
+            learnt["sigma"] = learnt["sigma"] * self._size ** blocks[SLOPE]
         found = s.noise.log_density(
             self.spec.value, s.law(*self._scaled, **stepped), self.spec.error, **learnt
         )

@@ -3,90 +3,49 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 
 from bayescale.errors import InputError
 from bayescale.laws.elementwise import Array, lgamma, log, log1p, maximum, minimum, sqrt
+from bayescale.model.noise_scale import EDGE, Noise, On, backward, forward, log_slope, scale_prior
+from bayescale.model.strays import AsymmetricLaplace, Contaminated
 from bayescale.priors import Outcome, Prior
 
-__all__ = ["NOISES", "Beta", "Laplace", "Noise", "Normal", "StudentT", "as_noise"]
-
-type On = Literal["log", "value", "logit"]
-
-_EDGE = 1e-9  # a mean predicted outside (0, 1) is held this far inside, so that densities stay finite
-
-
-class Noise(Protocol):
-    """The contract of a noise part."""
-
-    @property
-    def on(self) -> On:
-        """Scale on which the scatter is stated."""
-        ...
-
-    @property
-    def additive(self) -> bool:
-        """Whether the scatter, on that scale, is the same wherever the mean lies."""
-        ...
-
-    def priors(self, outcome: Outcome) -> dict[str, Prior]:
-        """What the part learns, with default priors."""
-        ...
-
-    def log_density(self, value: Array, mean: Array, error: Array, **learnt: Array) -> Array:
-        """Log density of the values themselves (not of their logs), elementwise.
-
-        `error` is the known standard error of each value on the scale `on`, zero where unknown.
-        """
-        ...
-
-    def sample(self, rng: np.random.Generator, mean: np.ndarray, **learnt: np.ndarray) -> np.ndarray:
-        """Values of new runs, one for each element of `mean`."""
-        ...
-
-    def observe(self, mean: Any, observed: np.ndarray, error: np.ndarray, **learnt: Any) -> None:
-        """Add the observed variable ``value_<on>`` to the PyMC model in context, over dim ``run``."""
-        ...
-
-
-def forward(on: On, x: Array) -> Array:
-    """`x` on the scale of the scatter."""
-    if on == "log":
-        return log(x)
-    if on == "logit":
-        inside = minimum(maximum(x, _EDGE), 1 - _EDGE)
-        return log(inside) - log1p(-inside)
-    return x
-
-
-def backward(on: On, z: np.ndarray) -> np.ndarray:
-    """Inverse of `forward`."""
-    return np.exp(z) if on == "log" else 1 / (1 + np.exp(-z)) if on == "logit" else z
-
-
-def log_slope(on: On, x: Array) -> Array:
-    """Log derivative of `forward` at `x`."""
-    return -log(x) if on == "log" else -log(x) - log1p(-x) if on == "logit" else 0.0 * x
-
-
-def _scale_prior(on: On, outcome: Outcome) -> Prior:
-    """Scatter of about 2 % of a loss, a tenth of a logit, a twentieth of the spread; wide."""
-    usual = {"log": 0.02, "logit": 0.1, "value": 0.05 * outcome.spread}[on]
-    return Prior("LogNormal", mu=math.log(usual), sigma=1.2)
+__all__ = [
+    "NOISES",
+    "AsymmetricLaplace",
+    "Beta",
+    "Contaminated",
+    "Laplace",
+    "Noise",
+    "Normal",
+    "On",
+    "StudentT",
+    "as_noise",
+    "backward",
+    "forward",
+    "from_dict",
+    "log_slope",
+    "to_dict",
+]
 
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal scatter of the log value (or of its logit, or of the value itself)."""
+    """Normal scatter of the log value (or of its logit, or of the value itself).
+
+    `scale_with` names an input with a power of which the scatter grows, as for all parts with a ``sigma``.
+    """
 
     on: On = "log"
+    scale_with: str | None = None
     additive = True
 
     def priors(self, outcome: Outcome) -> dict[str, Prior]:
         """``sigma``: standard deviation on the scale `on`."""
-        return {"sigma": _scale_prior(self.on, outcome)}
+        return {"sigma": scale_prior(self.on, outcome)}
 
     def log_density(self, value: Array, mean: Array, error: Array, *, sigma: Array) -> Array:
         """Log density of the values."""
@@ -121,11 +80,12 @@ class StudentT:
 
     on: On = "log"
     nu: float | None = None
+    scale_with: str | None = None
     additive = True
 
     def priors(self, outcome: Outcome) -> dict[str, Prior]:
         """``sigma``: scale; ``nu``: degrees of freedom, unless fixed."""
-        learnt = {"sigma": _scale_prior(self.on, outcome)}
+        learnt = {"sigma": scale_prior(self.on, outcome)}
         return (
             learnt
             if self.nu is not None
@@ -141,6 +101,11 @@ class StudentT:
         z2 = (forward(self.on, value) - forward(self.on, mean)) ** 2 / spread2
         constant = lgamma((df + 1) / 2) - lgamma(df / 2) - 0.5 * log(df * math.pi * spread2)
         return constant - (df + 1) / 2 * log1p(z2 / df) + log_slope(self.on, value)
+
+    def weight(self, z2: Array, *, nu: Array = None, **others: Array) -> Array:
+        """Weight of a run whose squared deviation is `z2` variances, against one of normal scatter."""
+        df: Array = self.nu if nu is None else nu
+        return (df + 1) / (df + z2)
 
     def sample(
         self, rng: np.random.Generator, mean: np.ndarray, *, sigma: np.ndarray, nu: Any = None
@@ -172,11 +137,12 @@ class Laplace:
     """Laplace scatter: the median-like fit that the field's Huber loss with small delta approaches."""
 
     on: On = "log"
+    scale_with: str | None = None
     additive = True
 
     def priors(self, outcome: Outcome) -> dict[str, Prior]:
         """``sigma``: mean absolute deviation on the scale `on`."""
-        return {"sigma": _scale_prior(self.on, outcome)}
+        return {"sigma": scale_prior(self.on, outcome)}
 
     def log_density(self, value: Array, mean: Array, error: Array, *, sigma: Array) -> Array:
         """Log density of the values."""
@@ -214,21 +180,21 @@ class Beta:
 
     def log_density(self, value: Array, mean: Array, error: Array, *, precision: Array) -> Array:
         """Log density of the values."""
-        inside = minimum(maximum(mean, _EDGE), 1 - _EDGE)
+        inside = minimum(maximum(mean, EDGE), 1 - EDGE)
         a, b = inside * precision, (1 - inside) * precision
         constant = lgamma(precision) - lgamma(a) - lgamma(b)
         return constant + (a - 1) * log(value) + (b - 1) * log1p(-value)
 
     def sample(self, rng: np.random.Generator, mean: np.ndarray, *, precision: np.ndarray) -> np.ndarray:
         """Values of new runs."""
-        inside = np.clip(mean, _EDGE, 1 - _EDGE)
+        inside = np.clip(mean, EDGE, 1 - EDGE)
         return rng.beta(inside * precision, (1 - inside) * precision)
 
     def observe(self, mean: Any, observed: np.ndarray, error: np.ndarray, *, precision: Any) -> None:
         """Add the observed variable to the PyMC model in context."""
         import pymc as pm
 
-        inside = minimum(maximum(mean, _EDGE), 1 - _EDGE)
+        inside = minimum(maximum(mean, EDGE), 1 - EDGE)
         pm.Beta(
             "value_value",
             alpha=inside * precision,
@@ -242,6 +208,8 @@ NOISES: Mapping[str, Any] = {
     "normal": Normal(),
     "student_t": StudentT(),
     "laplace": Laplace(),
+    "asymmetric_laplace": AsymmetricLaplace(),
+    "contaminated": Contaminated(),
     "logit_normal": Normal(on="logit"),
     "beta": Beta(),
 }
@@ -267,14 +235,25 @@ def as_noise(noise: Any) -> Noise:
 
 
 def _possible(noise: Noise) -> Noise:
-    nu = getattr(noise, "nu", None)
     if noise.on not in ("log", "value", "logit"):
         raise InputError(f"noise={noise!r}: on={noise.on!r} must be 'log', 'value' or 'logit'.")
-    if nu is not None and not nu > 0:
-        raise InputError(
-            f"noise={noise!r}: nu={nu!r}, degrees of freedom, must be positive; None learns them."
-        )
+    for name, (low, high, meaning) in _FIXED.items():
+        given = getattr(noise, name, None)
+        if given is not None and not low < given < high:
+            bounds = "positive" if (low, high) == (0, math.inf) else f"between {low:g} and {high:g}"
+            raise InputError(
+                f"noise={noise!r}: {name}={given!r}, {meaning}, must be {bounds}; None learns it."
+            )
     return noise
+
+
+# What a part may be given in place of learning it: bounds and meaning.
+_FIXED = {
+    "nu": (0, math.inf, "degrees of freedom"),
+    "quantile": (0, 1, "the share of runs that lie below the law"),
+    "share": (0, 1, "the share of outlying runs"),
+    "wider": (1, math.inf, "how many times wider outlying runs scatter"),
+}
 
 
 def to_dict(noise: Noise) -> dict[str, Any]:
@@ -283,8 +262,10 @@ def to_dict(noise: Noise) -> dict[str, Any]:
 
 
 def from_dict(stored: Mapping[str, Any]) -> Noise:
-    """The noise part from its mapping, from the parts of this module only."""
-    parts = {"Normal": Normal, "StudentT": StudentT, "Laplace": Laplace, "Beta": Beta}
+    """The noise part from its mapping, from the parts of this package only."""
+    parts: dict[str, Any] = {
+        k.__name__: k for k in (Normal, StudentT, Laplace, AsymmetricLaplace, Contaminated, Beta)
+    }
     kind = stored.get("type")
     if kind not in parts:
         raise InputError(f"noise part {kind!r} is not known here; known: {', '.join(parts)}.")

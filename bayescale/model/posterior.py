@@ -1,18 +1,18 @@
 """From draws to the labelled tree that is the study: posterior, densities, runs and record."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayescale.laws import Kind
 from bayescale.model.density import Density
 from bayescale.model.drift import PART
+from bayescale.model.noise_scale import OFFSET
 from bayescale.model.spec import Spec
-from bayescale.model.structure import Structure, group_values, to_dict
+from bayescale.model.structure import Structure, effect, group_values, kind_beside, to_dict
 from bayescale.priors import link
 from bayescale.runs.findings import Finding
 from bayescale.runs.table import RunTable
@@ -59,7 +59,7 @@ def assemble(
     import xarray as xr
 
     spec, s = density.spec, density.spec.structure
-    coords = {f: list(s.labels[f]) for f in (*s.factors, *((PART,) if s.drift else ()))}
+    coords = {f: list(s.labels[f]) for f in (*s.every_factor, *((PART,) if s.drift else ()))}
     groups = {
         "posterior": _posterior(s, blocks),
         "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in statistics.items()}),
@@ -114,12 +114,31 @@ def _posterior(s: Structure, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
     paper = paper_values(s, base)
     for letter in s.law.scaling:
         found[letter] = paper[letter].transpose("chain", "draw", ...)
+    found |= _scatter_of_groups(s, blocks, labelled)
     for letter, kind in s.law.parameters.items():
         found[letter].attrs["description"] = kind.meaning
         if letter in s.law.scaling:
             found[letter].attrs["description"] = "as in the paper, for raw inputs"
             found[s.base(letter)].attrs["description"] = f"{letter} at the reference scales: {kind.meaning}"
     return xr.Dataset(found)
+
+
+def _scatter_of_groups(
+    s: Structure, blocks: Mapping[str, np.ndarray], labelled: Callable[..., "xr.DataArray"]
+) -> dict[str, "xr.DataArray"]:
+    """Offsets of the groups on the scale of the noise, and their scatter, one factor at a time."""
+    own = {}
+    for letter, factors in s.noise_pool.items():
+        for factor in factors:
+            away = effect(s, letter, factor, blocks)
+            values = away if letter == OFFSET else blocks[letter][..., None] * np.exp(away)
+            own[f"{letter}_{factor}"] = labelled(values, (factor,))
+            own[f"{letter}_{factor}"].attrs["description"] = (
+                f"by how much the runs of one {factor} lie off the law, on the scale of the noise"
+                if letter == OFFSET
+                else f"scatter of the runs of one {factor}"
+            )
+    return own
 
 
 def _log_prior(s: Structure, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
@@ -212,10 +231,9 @@ def _version(name: str) -> str:
 
 def _prior_sd(s: Structure) -> dict[str, float]:
     """Prior deviation of every unknown on its link scale, by 4,000 draws of a fixed seed."""
-    positive = Kind("scale", "positive", "")
     found = {}
     for name, prior in s.priors.items():
-        kind = s.law.parameters.get(name, positive)
+        kind = s.law.parameters.get(name) or kind_beside(prior)
         draws = link(kind, prior.sample(np.random.default_rng(0), 4000))
         found[name] = float(np.std(draws))
     return found

@@ -10,6 +10,7 @@ import numpy as np
 from bayescale.errors import InputError
 from bayescale.laws import Law, find
 from bayescale.laws.scaling import SAME_REFERENCE, reference_homes
+from bayescale.model import dependence
 from bayescale.model import measured as measuring
 from bayescale.model import structure as structures
 from bayescale.model.drift import EXCESS, SIZE
@@ -25,7 +26,8 @@ from bayescale.model.modalities import (
     with_measured,
     without_gaps,
 )
-from bayescale.model.noise import Noise, Normal, StudentT, as_noise
+from bayescale.model.noise import Noise, StudentT, as_noise
+from bayescale.model.noise_scale import OFFSET
 from bayescale.model.structure import Structure
 from bayescale.priors import Outcome, default_prior, default_spread
 from bayescale.runs.design import design_findings
@@ -92,7 +94,8 @@ def specify(
     law : str or Law
     pool : mapping of str to (str or list of str), optional
         Factors over which each parameter varies. ``"family"`` is one column, ``["family",
-        "eval_name"]`` two crossed ones, ``"family/eval_name"`` the second nested in the first.
+        "eval_name"]`` two crossed ones, ``"family/eval_name"`` the second nested in the first. Beside the
+        law's letters: ``offset`` and ``sigma`` (`bayescale.model.dependence`).
     noise : str or Noise, optional
     priors : mapping of str to prior, optional
         In place of defaults; keys are the law's letters (at the reference scales),
@@ -108,22 +111,27 @@ def specify(
     law, findings = restricted(find(law), runs)
     columns = _columns(law, runs)
     frame = without_gaps(runs.frame, law, columns)
-    wanted, rows, found = joined(law, frame, _factors(pool or {}, law), measurements)
+    of_law, of_noise = dependence.split_pool(pool or {}, law)
+    wanted, rows, found = joined(law, frame, _factors(of_law, law), measurements)
     findings += found
-    plain = tuple(dict.fromkeys(c for fs in wanted.values() for f in fs for c in f.split(":")))
+    beside = _stated(of_noise)
     frame = with_labels(frame, law, wanted, columns, set(rows))
     common = {f: NOT_NAMED for _, fs in rows.values() for f in fs.values() if not is_named(runs.frame, f)}
     told_elsewhere = {f for k, (_, fs) in rows.items() for f in fs.values() if only_of(wanted, f, k)}
-    findings = list(runs.findings) + findings
+    findings = [*_still_true(runs.findings, beside), *findings]
     findings += _design(frame, law, columns, wanted, told_elsewhere, set(rows))
     raise_errors(findings, f"law {law.name!r} cannot be fitted to {runs.source or 'this table'}:")
     value = frame["value"].to_numpy(dtype=float)
-    labels, nesting, index = _groups(frame, plain, wanted)
-    labels = with_measured(labels, rows)
-    pooled, dropped = _drop_single(wanted, labels)
-    inputs = {k: frame[columns[k]].to_numpy(dtype=float) for k in law.inputs}
     part = _default_noise(law, value) if noise is None else as_noise(noise)
     _check_support(part, value, frame)
+    dependence.checked(frame, beside, part, len(frame))
+    findings += dependence.of_one_run(frame, beside)
+    labels, nesting, index = _groups(frame, wanted, beside)
+    labels = with_measured(labels, rows)
+    pooled, dropped = _drop_single(wanted, labels)
+    scattered, single = _drop_single(beside, labels)
+    inputs = {k: frame[columns[k]].to_numpy(dtype=float) for k in law.inputs}
+    in_use = {f for fs in (*pooled.values(), *scattered.values()) for f in fs}
     used = {k: {c: f for c, f in fs.items() if f in pooled.get(k, ())} for k, (_, fs) in rows.items()}
     structure = Structure(
         law=law,
@@ -132,21 +140,23 @@ def specify(
         metric=str(frame["metric"].iloc[0]),
         noise=part,
         pool=pooled,
-        labels={k: v for k, v in labels.items() if any(k in fs for fs in pooled.values())},
-        nesting={k: v for k, v in nesting.items() if any(k in fs for fs in pooled.values())},
+        labels={k: v for k, v in labels.items() if k in in_use},
+        nesting={k: v for k, v in nesting.items() if k in in_use},
         measured={k: tuple(fs.values()) for k, fs in used.items()},
         common={f: label for f, label in common.items() if any(f in fs for fs in pooled.values())},
+        noise_pool=scattered,
+        size_middle=dependence.size_middle(part, law, inputs),
     )
     structure = replace(structure, priors=_default_priors(structure, inputs, Outcome.of(value)))
     structure = replace(structure, priors=_with_user(structure, priors or {}))
-    findings += dropped + _prior_findings(structure, value, set(priors or {}))
+    findings += dropped + single + _prior_findings(structure, value, set(priors or {}))
     raise_errors(findings, "the priors and the runs exclude one another:")
     return Spec(
         structure=structure,
         inputs=inputs,
         value=value,
         error=_known_error(frame, part, value),
-        index={f: index[f] for f in structure.factors},
+        index={f: index[f] for f in structure.every_factor},
         run_ids=tuple(frame["run_id"].astype(str)),
         findings=tuple(dict.fromkeys(findings)),
         measured={k: measuring.placed(table, used[k], labels) for k, (table, _) in rows.items()},
@@ -207,13 +217,20 @@ def _factors(pool: Mapping[str, Any] | str, law: Law) -> dict[str, tuple[str, ..
             f"pool={pool!r}: give a column for all parameters, pool='family', or columns by parameter, "
             "pool={'alpha': 'family'}."
         )
-    found = {}
-    for letter, stated in pool.items():
+    for letter in pool:
         if letter not in law.parameters:
             raise InputError(
                 f"pool= names {letter!r}, which law {law.name!r} does not learn "
-                f"(it learns {', '.join(law.parameters)})."
+                f"(it learns {', '.join(law.parameters)}; beside the law, 'offset' is by how much the runs "
+                "of a group lie off it together, and 'sigma' their scatter)."
             )
+    return _stated(pool)
+
+
+def _stated(pool: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Factors by letter, nested ones written out."""
+    found = {}
+    for letter, stated in pool.items():
         if not isinstance(stated, str) and not isinstance(stated, Iterable):
             raise InputError(f"pool={{{letter!r}: {stated!r}}}: give a column name or a list of them.")
         parts = [stated] if isinstance(stated, str) else list(stated)
@@ -225,6 +242,12 @@ def _factors(pool: Mapping[str, Any] | str, law: Law) -> dict[str, tuple[str, ..
     return found
 
 
+def _still_true(findings: Iterable[Finding], beside: Mapping[str, tuple[str, ...]]) -> list[Finding]:
+    """What was said of the table, less that its rows hang together where the fit takes that in."""
+    taken_in = any("run_id" in f.split(":") for f in beside.get(OFFSET, ()))
+    return [f for f in findings if not (taken_in and f.code == "repeated-runs")]
+
+
 def _paths(wanted: Mapping[str, tuple[str, ...]]) -> list[str]:
     """The nested factors as stated, ``a/b``, the longest of those that begin alike."""
     stated = {f.replace(":", "/") for fs in wanted.values() for f in fs if ":" in f}
@@ -232,9 +255,11 @@ def _paths(wanted: Mapping[str, tuple[str, ...]]) -> list[str]:
 
 
 def _groups(
-    frame: Any, plain: tuple[str, ...], wanted: Mapping[str, tuple[str, ...]]
+    frame: Any, *pools: Mapping[str, tuple[str, ...]]
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, dict[str, tuple[int, ...]]], dict[str, np.ndarray]]:
     """Labels, positions of parts within pairs, and row indices of all factors."""
+    factors = tuple(dict.fromkeys(f for pool in pools for fs in pool.values() for f in fs))
+    plain = dict.fromkeys(c for f in factors for c in f.split(":"))
     labels: dict[str, tuple[str, ...]] = {}
     nesting: dict[str, dict[str, tuple[int, ...]]] = {}
     index: dict[str, np.ndarray] = {}
@@ -242,7 +267,7 @@ def _groups(
         text = frame[column].astype(str).to_numpy(dtype=str)
         names, index[column] = np.unique(text, return_inverse=True)
         labels[column] = tuple(str(n) for n in names)
-    for factor in dict.fromkeys(f for fs in wanted.values() for f in fs if ":" in f):
+    for factor in (f for f in factors if ":" in f):
         parts = factor.split(":")
         rows = np.stack([index[p] for p in parts])
         cells, index[factor] = np.unique(rows, axis=1, return_inverse=True)
@@ -344,7 +369,7 @@ def _default_priors(s: Structure, inputs: Mapping[str, np.ndarray], outcome: Out
             priors[f"{letter}_sd_{factor}"] = default_spread(law.parameters[letter], outcome)
     for letter in s.measured:
         priors |= measuring.spreads(letter, s.measured[letter])
-    return priors | s.noise.priors(outcome)
+    return priors | s.noise.priors(outcome) | dependence.priors_of(s.noise, s.noise_pool, outcome)
 
 
 def _with_user(structure: Structure, priors: Mapping[str, Any]) -> dict[str, Any]:
@@ -396,21 +421,15 @@ def _known_error(frame: Any, noise: Noise, value: np.ndarray) -> np.ndarray:
 
 
 def without_pooling(spec: Spec) -> Spec:
-    """The same runs with one value of every parameter for all groups; measurements become a prior."""
+    """The same runs with one value of every parameter for all groups; measurements become a prior.
+
+    Runs scatter by themselves, all alike or with their size.
+    """
     s = spec.structure
     scatters = {f"{k}_scatter" for k in s.measured}
     kept = {k: v for k, v in s.priors.items() if "_sd_" not in k and k not in {*scatters, SIZE, EXCESS}}
     kept |= {k: measuring.as_prior_of_runs(spec.measured[k], s, spec.index) for k in s.measured}
-    none: dict[str, Any] = dict.fromkeys(("pool", "labels", "nesting", "centring", "measured", "common"), {})
+    emptied = ("pool", "labels", "nesting", "centring", "measured", "common", "noise_pool")
+    none: dict[str, Any] = dict.fromkeys(emptied, {})
     bare = replace(s, priors=kept, drift=None, **none)
     return replace(spec, structure=bare, index={}, measured={})
-
-
-def default_gaussian(spec: Spec) -> Spec:
-    """The same with normal noise on the same scale: smooth, for starting points."""
-    s = spec.structure
-    letters = {k: v for k, v in s.priors.items() if k not in s.noise_names}
-    noise = Normal(on=s.noise.on)
-    return replace(
-        spec, structure=replace(s, noise=noise, priors=letters | noise.priors(Outcome.of(spec.value)))
-    )

@@ -16,6 +16,8 @@ factor, added on the link scale. The unknowns are named *blocks*:
     sizes and bends of the misfit, where there is one (`bayescale.model.drift`).
 ``sigma``, ``nu``, ``precision``
     the noise.
+``offset_sd_run_id``, ``offset_offset_run_id``, ``sigma_sd_study``, ``sigma_offset_study``, ``sigma_slope``
+    how the scatter hangs together (`bayescale.model.dependence`).
 """
 
 from collections.abc import Mapping
@@ -25,11 +27,12 @@ from typing import Any
 import numpy as np
 
 from bayescale.errors import InputError
-from bayescale.laws import Law, find
+from bayescale.laws import Kind, Law, find
 from bayescale.laws.elementwise import Array
 from bayescale.model import noise as noise_parts
 from bayescale.model.drift import EXCESS, PART, SIZE, WEIGHTS, Bends, bends_at
 from bayescale.model.noise import Noise
+from bayescale.model.noise_scale import SLOPE
 from bayescale.priors import Prior, as_prior, link, unlink
 
 __all__ = [
@@ -38,6 +41,7 @@ __all__ = [
     "effect",
     "from_dict",
     "group_values",
+    "kind_beside",
     "law_of",
     "measured_means",
     "row_parameters",
@@ -87,6 +91,10 @@ class Structure:
         tokenizer, or one material, drawn like the measured ones.
     drift : Bends, optional
         How the law may go wrong; None where it is taken to hold.
+    noise_pool : mapping of str to tuple of str
+        Factors over which the scatter hangs together: ``offset`` of the runs of a group, and ``sigma``.
+    size_middle : float
+        Middle of the input with which the scatter grows, where it does.
     """
 
     law: Law
@@ -102,6 +110,8 @@ class Structure:
     measured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     common: Mapping[str, str] = field(default_factory=dict)
     drift: Bends | None = None
+    noise_pool: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    size_middle: float = 1.0
 
     def base(self, letter: str) -> str:
         """Name of a parameter at the reference scales: ``A_ref`` for A, ``alpha`` for alpha."""
@@ -113,29 +123,52 @@ class Structure:
 
     @property
     def factors(self) -> tuple[str, ...]:
-        """All factors, in the order in which they first occur."""
+        """All factors of the law's parameters, in the order in which they first occur."""
         return tuple(dict.fromkeys(f for factors in self.pool.values() for f in factors))
 
     @property
+    def noise_factors(self) -> tuple[str, ...]:
+        """All factors of the scatter, in the order in which they first occur."""
+        return tuple(dict.fromkeys(f for factors in self.noise_pool.values() for f in factors))
+
+    @property
+    def every_factor(self) -> tuple[str, ...]:
+        """Factors of the law's parameters, and after them those of the scatter alone."""
+        return tuple(dict.fromkeys((*self.factors, *self.noise_factors)))
+
+    @property
+    def plain_noise(self) -> bool:
+        """Whether all runs scatter alike and by themselves."""
+        return not self.noise_pool and SLOPE not in self.priors
+
+    @property
     def noise_names(self) -> tuple[str, ...]:
-        """Names of the noise parameters."""
-        others = {*self.law.parameters, *(f"{k}_scatter" for k in self.measured), SIZE, EXCESS}
+        """Names of what the noise part learns, one value for all runs."""
+        others = {*self.law.parameters, *(f"{k}_scatter" for k in self.measured), SIZE, EXCESS, SLOPE}
         return tuple(k for k in self.priors if k not in others and "_sd_" not in k)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The unknowns, in the order of the flat vector."""
         found = [Block(self.population(k), self.priors[k]) for k in self.law.parameters]
-        for letter, factors in self.pool.items():
+        found += self._of_groups(self.pool)
+        if self.drift:
+            found += [Block(k, self.priors[k]) for k in (SIZE, EXCESS) if k in self.priors]
+            found.append(Block(WEIGHTS, None, PART, len(self.drift.labels)))
+        slope = (SLOPE,) if SLOPE in self.priors else ()
+        names = (*(f"{k}_scatter" for k in self.measured), *self.noise_names, *slope)
+        found += [Block(name, self.priors[name]) for name in names]
+        return tuple(found + self._of_groups(self.noise_pool))
+
+    def _of_groups(self, pool: Mapping[str, tuple[str, ...]]) -> list[Block]:
+        """Spread and effects of the groups of each factor."""
+        found = []
+        for letter, factors in pool.items():
             for factor in factors:
                 sd = f"{letter}_sd_{factor}"
                 found.append(Block(sd, self.priors[sd]))
                 found.append(Block(f"{letter}_offset_{factor}", None, factor, len(self.labels[factor])))
-        if self.drift:
-            found += [Block(k, self.priors[k]) for k in (SIZE, EXCESS) if k in self.priors]
-            found.append(Block(WEIGHTS, None, PART, len(self.drift.labels)))
-        names = (*(f"{k}_scatter" for k in self.measured), *self.noise_names)
-        return tuple(found + [Block(name, self.priors[name]) for name in names])
+        return found
 
     def bends_at(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Bends of the misfit at scales in raw units; last axis is the bend."""
@@ -229,6 +262,8 @@ def to_dict(structure: Structure) -> dict[str, Any]:
         "measured": {k: list(v) for k, v in structure.measured.items()},
         "common": dict(structure.common),
         "drift": structure.drift.to_dict() if structure.drift else None,
+        "noise_pool": {k: list(v) for k, v in structure.noise_pool.items()},
+        "size_middle": structure.size_middle,
     }
 
 
@@ -255,6 +290,8 @@ def from_dict(stored: Mapping[str, Any]) -> Structure:
         measured={k: tuple(v) for k, v in stored.get("measured", {}).items()},
         common=dict(stored.get("common", {})),
         drift=Bends.from_dict(stored["drift"]) if stored.get("drift") else None,
+        noise_pool={k: tuple(v) for k, v in stored.get("noise_pool", {}).items()},
+        size_middle=float(stored.get("size_middle", 1.0)),
     )
 
 
@@ -287,6 +324,13 @@ def prior_of(structure: Structure, letter: str, value: Any) -> Prior:
     """A user's prior for one of the structure's unknowns, checked against its support."""
     if letter in structure.law.parameters:
         return as_prior(value, letter, structure.law.parameters[letter])
-    from bayescale.laws import Kind
+    return as_prior(value, letter, kind_beside(structure.priors[letter]))
 
-    return as_prior(value, letter, Kind("scale", "positive", "a scale or spread, above zero"))
+
+def kind_beside(prior: Prior) -> Kind:
+    """What kind of number an unknown is that is not the law's, by the support of its default prior."""
+    if prior.support == "real":
+        return Kind("slope", "real", "a power, of either sign")
+    if prior.support == "unit":
+        return Kind("fraction", "unit", "a share, between 0 and 1")
+    return Kind("scale", "positive", "a scale or spread, above zero")

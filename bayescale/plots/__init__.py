@@ -5,6 +5,7 @@ from typing import Any
 
 _WHERE = {
     "plot_allocation": "allocation",
+    "plot_average": "average",
     "plot_backtest": "backtest",
     "plot_comparison": "comparison",
     "plot_compression": "compression",

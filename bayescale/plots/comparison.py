@@ -1,4 +1,4 @@
-"""Studies side by side by how well they predict runs left out."""
+"""Studies side by side by how well they predict runs left out, or by their evidence."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ __all__ = ["plot_comparison"]
 
 
 def plot_comparison(table: "xr.Dataset", ax: "Axes | None" = None) -> "Axes":
-    """Difference in elpd from the best study, one and two standard errors, and stacking weights.
+    """Difference from the best study by any criterion, one and two standard errors, and weights.
 
     Parameters
     ----------
@@ -57,9 +57,10 @@ def plot_comparison(table: "xr.Dataset", ax: "Axes | None" = None) -> "Axes":
         ax.set_yticks(at, [readable(str(name)) for name in ordered["model"].values])
         ax.set_ylim(count - 0.5, -0.5)
         _weights(ax, ordered["weight"].values)
-        ax.set_xlabel("elpd, difference from the best")
+        ax.set_xlabel(_LABELS[_criterion(ordered)])
+        what = "computation" if _criterion(ordered) == "evidence" else "difference"
         handles = [
-            Line2D([], [], color=hue, lw=3.2, label="1 standard error\nof the difference"),
+            Line2D([], [], color=hue, lw=3.2, label=f"1 standard error\nof the {what}"),
             Line2D([], [], color=hue, lw=1.2, label="2 standard errors"),
         ]
         if bad.any():
@@ -68,6 +69,18 @@ def plot_comparison(table: "xr.Dataset", ax: "Axes | None" = None) -> "Axes":
         legend_beside(ax, handles, left=1.16)  # past the weights
         tidy(ax)
     return ax
+
+
+_LABELS = {
+    "loo": "elpd, difference from the best",
+    "by": "log density of whole groups left out,\ndifference from the best",
+    "future": "log density of the largest budgets,\ndifference from the best",
+    "evidence": "log evidence, difference from the best",
+}
+
+
+def _criterion(table: "xr.Dataset") -> str:
+    return "by" if "by" in table.attrs else str(table.attrs.get("criterion", "loo"))
 
 
 def _weights(ax: "Axes", weights: np.ndarray) -> None:

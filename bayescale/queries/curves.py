@@ -1,7 +1,7 @@
 """The law along one scale, with its interval and the runs, ready to be drawn."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +9,12 @@ import numpy as np
 from bayescale.errors import InputError
 from bayescale.laws.pure import pure_range
 from bayescale.model.noise import backward, forward
-from bayescale.queries.optimum import best_size, problem_of
+from bayescale.queries.members import lead, members_of, studies_of, told
+from bayescale.queries.optimum import best_size, mixed_problem
 from bayescale.queries.predict import predict
 from bayescale.queries.rows import compute_of, fitted_runs, of_group, run_inputs
 from bayescale.queries.scales import check_prob
-from bayescale.queries.study import Study, study_of
+from bayescale.queries.study import Study, record_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ def curve(
     Parameters
     ----------
     posterior : DataTree
-        A fitted study.
+        A fitted study, or an average of several (see `average`).
     over : str, optional
         Input along which the law is followed; its first one by default. ``"flops"`` follows a law of
         size and data along its best use of compute, C = 6ND.
@@ -70,7 +71,9 @@ def curve(
         ``decades_beyond`` (group, `over`), how far the scale lies outside that group's runs in powers of
         ten; ``held_<input>`` (level). Over dim ``run``: ``at_run`` (its scale), ``observed``,
         ``run_group``, ``run_held_<input>``, and where there is one level ``carried``: the value moved along
-        the fitted law to that level, its residual kept on the scale of the noise.
+        the fitted law to that level, its residual kept on the scale of the noise. Of an average also,
+        over dim ``member``: ``member_weight`` and each law's own ``member_median``, ``member_lower``,
+        ``member_upper``.
 
     Raises
     ------
@@ -80,7 +83,8 @@ def curve(
     import xarray as xr
 
     check_prob(prob)
-    study, group = study_of(posterior), dict(group or {})
+    studies, group = studies_of(posterior), dict(group or {})
+    study = lead(studies)
     over = _over(study, over)
     _check_span(points, extend)
     runs = of_group(fitted_runs(posterior), group)
@@ -93,7 +97,7 @@ def curve(
     grid = np.geomspace(
         at_run[at_run > 0].min(), top * (1 - 1e-9), points if not frontier else min(points, 30)
     )
-    ask = _Ask(study, posterior, over, by if pooled else None, group, prob, random_seed)
+    ask = _Ask(studies, posterior, over, by if pooled else None, group, prob, random_seed)
     bands = _frontier(ask, grid, labels, at or {}) if frontier else _bands(ask, grid, labels, levels)
     of_run = runs[by].astype(str).to_numpy(dtype=str) if by else np.full(len(runs), "all")
     found = xr.Dataset(
@@ -112,10 +116,11 @@ def curve(
             "held_columns": [study.structure.columns.get(k, k) for k in levels],
             "frontier": frontier,
             "prob": prob,
-            "metric": study.structure.metric,
-            "law": study.structure.law.name,
-        },
+        }
+        | told(studies),
     )
+    if "" not in studies:
+        found = found.merge(_of_members(ask, grid, labels, levels, at or {}))
     if levels and bands["median"].shape[1] == 1:
         found["carried"] = ("run", _carried(ask, runs, levels))
     return found
@@ -125,7 +130,7 @@ def curve(
 class _Ask:
     """What stays the same throughout one question."""
 
-    study: Study
+    studies: Mapping[str, Study]
     posterior: "xr.DataTree"
     over: str
     by: str | None
@@ -247,12 +252,45 @@ def _frontier(
     edges = [0.5, (1 - ask.prob) / 2, (1 + ask.prob) / 2]
     found = np.empty((3, len(labels), 1, grid.size))
     for g, label in enumerate(labels):
-        rng = np.random.default_rng([ask.random_seed, 0])
-        problem = problem_of(ask.study, ask.labels_of(label), at, None, rng)
+        problem = mixed_problem(ask.studies, ask.labels_of(label), at, None, ask.random_seed)
         for i, budget in enumerate(grid):
             n = np.exp(best_size(problem, float(budget))[0])
             found[:, g, 0, i] = np.quantile(problem.value(n, problem.data_for(n, float(budget))), edges)
     return dict(zip(("median", "lower", "upper"), found, strict=True))
+
+
+def _of_members(
+    ask: _Ask,
+    grid: np.ndarray,
+    labels: Sequence[str],
+    levels: Mapping[str, np.ndarray],
+    at: Mapping[str, Any],
+) -> "xr.Dataset":
+    """What each law of an average says by itself, and its weight."""
+    import xarray as xr
+
+    frontier = ask.over not in lead(ask.studies).structure.law.inputs
+    members = members_of(ask.posterior)
+    found: dict[str, list[np.ndarray]] = {"median": [], "lower": [], "upper": []}
+    for member in members.values():
+        alone = studies_of(member)
+        columns = {c for factor in alone[""].structure.factors for c in factor.split(":")}
+        mine = replace(
+            ask,
+            studies=alone,
+            posterior=member,
+            by=ask.by if ask.by in columns else None,
+            group={k: v for k, v in ask.group.items() if k in columns},
+        )
+        bands = _frontier(mine, grid, labels, at) if frontier else _bands(mine, grid, labels, levels)
+        for name, values in bands.items():
+            found[name].append(values)
+    weights = record_of(ask.posterior)["weights"]
+    return xr.Dataset(
+        {f"member_{k}": (("member", "group", "level", ask.over), np.stack(v)) for k, v in found.items()}
+        | {"member_weight": ("member", [float(weights[name]) for name in members])},
+        {"member": list(members)},
+    )
 
 
 def _carried(
@@ -261,8 +299,11 @@ def _carried(
     levels: Mapping[str, np.ndarray],
 ) -> np.ndarray:
     """Each run's value at the level held: the fitted value there, and its own residual."""
-    moved = runs.assign(**{ask.study.structure.columns.get(k, k): v[0] for k, v in levels.items()})
-    on = ask.study.structure.noise.on
+    study = lead(ask.studies)
+    if "flops" not in study.structure.law.inputs:  # another law that reads it is given 6ND, here and there
+        runs = runs.drop(columns="flops", errors="ignore")
+    moved = runs.assign(**{study.structure.columns.get(k, k): v[0] for k, v in levels.items()})
+    on = study.structure.noise.on
     here, there = (
         forward(on, predict(ask.posterior, frame, kind="curve")["median"].values) for frame in (runs, moved)
     )

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayescale.errors import InputError
-from bayescale.queries.optimum import best_size, budgets_of, problem_of
+from bayescale.queries.members import lead, studies_of, told
+from bayescale.queries.optimum import best_size, budgets_of, mixed_problem
 from bayescale.queries.rows import compute_of, fitted_runs, of_group, run_inputs
 from bayescale.queries.scales import check_prob
-from bayescale.queries.study import study_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,7 +36,7 @@ def isoflop(
     Parameters
     ----------
     posterior : DataTree
-        A study of a law that reads size and data.
+        A study of a law that reads size and data, or an average of such (see `average`).
     flops : float or sequence of float, optional
         Budgets. By default up to five, spread over the runs' own.
     group, given
@@ -68,14 +68,14 @@ def isoflop(
     check_prob(prob)
     if not isinstance(within, int | float) or not 0 < within < 10:
         raise InputError(f"within={within!r} must be a positive share, as in within=0.25 for 25 %.")
-    study, group = study_of(posterior), dict(group or {})
-    problem = problem_of(study, group, given or {}, None, np.random.default_rng([random_seed, 0]))
+    studies, group = studies_of(posterior), dict(group or {})
+    problem = mixed_problem(studies, group, given or {}, None, random_seed)
     runs = of_group(fitted_runs(posterior), group)
-    inputs = run_inputs(study, runs)
+    inputs = run_inputs(lead(studies), runs)
     spent = np.asarray(compute_of(inputs | {"flops": 6.0 * inputs["n_params"] * inputs["n_tokens"]}))
     budgets = budgets_of(flops) if flops is not None else _usual(spent, within)
     edges = [0.5, (1 - prob) / 2, (1 + prob) / 2]
-    keep = np.random.default_rng([random_seed, 2]).permutation(study.n_samples)[:_CLOUD]
+    keep = np.random.default_rng([random_seed, 2]).permutation(problem.shape[0])[:_CLOUD]
     owner = _nearest(spent, budgets, within)
     rows = [_profile(problem, float(c), inputs["n_params"][owner == c], points, edges, keep) for c in budgets]
     return xr.Dataset(
@@ -90,10 +90,9 @@ def isoflop(
         attrs={
             "prob": prob,
             "within": within,
-            "metric": study.structure.metric,
-            "law": study.structure.law.name,
             "group": ", ".join(f"{k}={v}" for k, v in group.items()),
-        },
+        }
+        | told(studies),
     )
 
 

@@ -9,9 +9,20 @@ import numpy as np
 
 from bayescale.errors import InputError
 from bayescale.model.drift import held_near
+from bayescale.queries.members import answering
 from bayescale.queries.study import Study, drifted, one_group, parameters_at
 
-__all__ = ["LEAST", "Cost", "Problem", "best_size", "budgets_of", "problem_of", "slopes_at", "value_at"]
+__all__ = [
+    "LEAST",
+    "Cost",
+    "Problem",
+    "best_size",
+    "budgets_of",
+    "mixed_problem",
+    "problem_of",
+    "slopes_at",
+    "value_at",
+]
 
 LEAST = math.log(1e3)  # no smaller model and no smaller data set is considered
 _COARSE, _FINE = 96, 44  # points of the first pass, halvings of the second
@@ -83,6 +94,47 @@ def problem_of(
     """The value over size and data for one group, with the law's other inputs given."""
     index = one_group(study, group)
     return _assembled(study, index, given, cost, rng, 1)
+
+
+def mixed_problem(
+    studies: Mapping[str, Study],
+    group: Mapping[str, str],
+    given: Mapping[str, float],
+    cost: Cost | None,
+    random_seed: int,
+) -> Problem:
+    """The problem of a study, or of the members of an average: the draws of one below those of another.
+
+    A member that is not pooled over a column of `group` answers for all groups.
+    """
+    pooled = {name: _pooled_over(study) for name, study in studies.items()}
+    every = set().union(*pooled.values())
+    parts = []
+    for name, study in studies.items():
+        mine = {k: v for k, v in group.items() if k in pooled[name] or k not in every}
+        with answering(name):
+            parts.append(problem_of(study, mine, given, cost, np.random.default_rng([random_seed, 0])))
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if len({part.sign for part in parts}) > 1:
+        raise InputError("the laws of this average do not agree whether more is better; ask them one by one.")
+    ends = np.cumsum([0, *(part.shape[0] for part in parts)])
+    rows = [slice(a, b) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+    def value(n: np.ndarray, d: np.ndarray) -> np.ndarray:
+        columns = np.broadcast_shapes(np.shape(n), np.shape(d))[-1]
+        found = []
+        for part, mine in zip(parts, rows, strict=True):
+            own = [x if np.shape(x)[0] == 1 else x[mine] for x in (n, d)]
+            found.append(np.broadcast_to(part.value(*own), (part.shape[0], columns)))
+        return np.concatenate(found)
+
+    return Problem(value, first.data_for, first.largest, first.sign, (int(ends[-1]), first.shape[1]))
+
+
+def _pooled_over(study: Study) -> set[str]:
+    return {column for factor in study.structure.factors for column in factor.split(":")}
 
 
 def _assembled(

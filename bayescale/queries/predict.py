@@ -2,16 +2,19 @@
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from bayescale.errors import BayescaleWarning, InputError
+from bayescale.model.drift import shifted
 from bayescale.model.noise import Noise, backward, forward
-from bayescale.queries.scales import as_frame, check_prob, decades_beyond, inputs_of
-from bayescale.queries.study import NEW, Study, drifted, groups_of, parameters_at, study_of
+from bayescale.queries.members import answering, farthest, members_of, studies_of, told
+from bayescale.queries.scales import as_frame, check_prob, inputs_of
+from bayescale.queries.scatter import kin_of, learnt_at, run_mean, with_named
+from bayescale.queries.study import NEW, Study, drifted, groups_of, parameters_at
 from bayescale.runs.numbers import parse_numbers
 from bayescale.runs.schema import column_of
 
@@ -38,7 +41,7 @@ def predict(
     Parameters
     ----------
     posterior : DataTree
-        A fitted study.
+        A fitted study, or an average of several (see `average`).
     scales : DataFrame, Dataset, mapping, list of mappings or path
         One row for each scale: the law's inputs in raw units (``n_params``, ``n_tokens``; ``flops`` is
         worked out as 6ND where only these are given), and the columns of the groups it was pooled
@@ -47,7 +50,9 @@ def predict(
     prob : float, default 0.9
         Mass of the equal-tailed interval.
     kind : {"run", "curve"}
-        "curve": the law itself. "run": one more run, with its scatter.
+        "curve": the law itself. "run": one more run, with its scatter. Where offsets were pooled, both
+        have those of the groups that are named (``run_id``); "run" draws new ones for the others, also
+        where a label was not among the runs, as "curve" does not.
     random_seed : int
         For scatter and unseen groups.
 
@@ -74,16 +79,16 @@ def predict(
     import xarray as xr
 
     check_prob(prob)
-    study, frame = study_of(posterior), as_frame(scales)
+    studies, frame = studies_of(posterior), as_frame(scales)
     edges = [(1 - prob) / 2, 0.5, (1 + prob) / 2]
     parts = _mapped(
-        lambda law, draws: (law.mean(0), *_quantiles(draws, edges)), study, frame, kind, random_seed
+        lambda law, draws: (law.mean(0), *_quantiles(draws, edges)), studies, frame, kind, random_seed
     )
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     found = dict(zip(("mean", "lower", "median", "upper"), columns, strict=True))
-    beyond = decades_beyond(study, inputs_of(study, frame))
-    _warn_if_far(beyond, study.structure.drift is not None)
-    _warn_if_unseen(posterior, study, frame)
+    beyond = farthest(studies, frame)
+    _warn_if_far(beyond, all(study.structure.drift is not None for study in studies.values()))
+    _warn_if_unseen(posterior, studies, frame)
     variables = {k: ("scale", v) for k, v in found.items()} | {"decades_beyond": ("scale", beyond)}
     asked = {
         str(c): ("scale", _plain(frame[c])) for c in frame.columns if str(c) not in {*variables, "scale"}
@@ -93,10 +98,9 @@ def predict(
         attrs={
             "prob": prob,
             "kind": kind,
-            "metric": study.structure.metric,
-            "law": study.structure.law.name,
             "random_seed": random_seed,
-        },
+        }
+        | told(studies),
     )
 
 
@@ -113,13 +117,21 @@ def predict_draws(
     """
     import xarray as xr
 
-    study, frame = study_of(posterior), as_frame(scales)
-    inputs, index = _asked(study, frame, kind)
-    draws = curve_draws(study, inputs, index, np.random.default_rng([random_seed, 0]))
-    if kind == "run":
-        learnt = {k: study.blocks[k][:, None] for k in study.structure.noise_names}
-        draws = study.structure.noise.sample(np.random.default_rng([random_seed, 1]), draws, **learnt)
-    return xr.DataArray(draws, dims=("sample", "scale"), attrs={"metric": study.structure.metric})
+    studies, frame = studies_of(posterior), as_frame(scales)
+    found = []
+    for name, study in studies.items():
+        with answering(name):
+            inputs, index = _asked(study, frame, kind)
+        draws = curve_draws(study, inputs, index, np.random.default_rng([random_seed, 0]))
+        kin = kin_of(study, frame)
+        draws = with_named(study, kin, draws)
+        if kind == "run":
+            learnt = learnt_at(study, kin, inputs, random_seed)
+            draws = run_mean(study, kin, draws, random_seed)
+            draws = study.structure.noise.sample(np.random.default_rng([random_seed, 1]), draws, **learnt)
+        found.append(draws)
+    every = found[0] if len(found) == 1 else np.concatenate(found)
+    return xr.DataArray(every, dims=("sample", "scale"), attrs={"metric": told(studies)["metric"]})
 
 
 def curve_draws(
@@ -146,41 +158,62 @@ def _asked(
 
 def _mapped[T](
     reduce: Callable[[np.ndarray, np.ndarray], T],
-    study: Study,
+    studies: Mapping[str, Study],
     frame: "pd.DataFrame",
     kind: str,
     random_seed: int,
 ) -> list[T]:
-    """`reduce(law, value)` over draws of shape (sample, row), by rows few enough to hold, on all cores.
-
-    Every batch draws the same new groups. Where the noise allows it, each sample scatters all its rows
-    alike: every row's own distribution is as it should be, and bands are smooth.
-    """
-    inputs, index = _asked(study, frame, kind)
-    noise = study.structure.noise
-    learnt = {k: study.blocks[k][:, None] for k in study.structure.noise_names}
-    away = _scatter(noise, learnt, study.n_samples, random_seed)
-    width = max(1, _BATCH // study.n_samples)
+    """`reduce(law, value)` over draws of shape (sample, row), by rows few enough to hold, on all cores."""
+    answers = []
+    for name, study in studies.items():
+        with answering(name):
+            answers.append(_answer(study, frame, kind, random_seed))
+    width = max(1, _BATCH // sum(study.n_samples for study in studies.values()))
 
     def batch(start: int) -> T:
-        part = slice(start, start + width)
-        # One more row, of the last new group, so that every batch draws all new groups.
-        rows = {k: np.append(v[part], min(v.min(), 0)) for k, v in index.items()}
-        extended = {k: np.append(v[part], v[part][-1]) for k, v in inputs.items()}
-        law = curve_draws(study, extended, rows, np.random.default_rng([random_seed, 0]))[:, :-1]
-        if kind == "curve":
-            return reduce(law, law)
-        if away is None:
-            return reduce(law, noise.sample(np.random.default_rng([random_seed, 1, start]), law, **learnt))
-        if noise.on == "log":
-            return reduce(law, law * np.exp(away))
-        return reduce(law, backward(noise.on, forward(noise.on, law) + away))
+        drawn = [answer(start, width) for answer in answers]
+        return reduce(*(p[0] if len(p) == 1 else np.concatenate(p) for p in zip(*drawn, strict=True)))
 
     starts = range(0, len(frame), width)
     if len(starts) == 1:
         return [batch(0)]
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         return list(pool.map(batch, starts))
+
+
+def _answer(
+    study: Study, frame: "pd.DataFrame", kind: str, random_seed: int
+) -> Callable[[int, int], tuple[np.ndarray, np.ndarray]]:
+    """A function of the first row and their number that gives the law and the value asked for.
+
+    Every batch draws the same new groups. Where the noise allows it, each sample scatters all its rows
+    alike: every row's own distribution is as it should be, and bands are smooth.
+    """
+    inputs, index = _asked(study, frame, kind)
+    kin = {k: np.maximum(v, -1) for k, v in kin_of(study, frame).items()}  # a new group for all new ones
+    noise = study.structure.noise
+    learnt = {k: study.blocks[k][:, None] for k in study.structure.noise_names}
+    away = _scatter(noise, learnt, study.n_samples, random_seed)
+
+    def answer(start: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        part = slice(start, start + width)
+        # One more row, of the last new group, so that every batch draws all new groups.
+        rows = {k: np.append(v[part], min(v.min(), 0)) for k, v in index.items()}
+        extended = {k: np.append(v[part], v[part][-1]) for k, v in inputs.items()}
+        law = curve_draws(study, extended, rows, np.random.default_rng([random_seed, 0]))[:, :-1]
+        mine = {k: v[part] for k, v in kin.items()}
+        law = with_named(study, mine, law)
+        if kind == "curve":
+            return law, law
+        if away is None:
+            return law, noise.sample(np.random.default_rng([random_seed, 1, start]), law, **learnt)
+        here, mean = away, law
+        if not study.structure.plain_noise:
+            there = learnt_at(study, mine, {k: v[part] for k, v in inputs.items()}, random_seed)
+            here, mean = away * (there["sigma"] / learnt["sigma"]), run_mean(study, mine, law, random_seed)
+        return law, shifted(noise.on, mean, here)
+
+    return answer
 
 
 def _scatter(
@@ -231,12 +264,13 @@ def _warn_if_far(beyond: np.ndarray, drift: bool) -> None:
     )
 
 
-def _warn_if_unseen(posterior: "xr.DataTree", study: Study, frame: "pd.DataFrame") -> None:
+def _warn_if_unseen(posterior: "xr.DataTree", studies: Mapping[str, Study], frame: "pd.DataFrame") -> None:
     """Families that a study without families was never shown; it answers as for those it was."""
-    pooled = {part for factor in study.structure.factors for part in factor.split(":")}
-    if "family" not in frame or "family" in pooled or "family" not in posterior.children.get("runs", {}):
+    pooled = {part for s in studies.values() for factor in s.structure.factors for part in factor.split(":")}
+    first = next(iter(members_of(posterior).values()))
+    if "family" not in frame or "family" in pooled or "family" not in first.children.get("runs", {}):
         return
-    fitted = sorted(set(map(str, posterior["runs"].dataset["family"].values)))
+    fitted = sorted(set(map(str, first["runs"].dataset["family"].values)))
     asked = frame["family"].fillna("").astype(str).unique()
     strange = [name for name in asked if name and name not in fitted and not name.lower().startswith(NEW)]
     if strange:

@@ -1,6 +1,6 @@
 """How far each run lies from the fitted law, and whether the distance has a pattern."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -8,7 +8,8 @@ from bayescale.model.noise import forward
 from bayescale.queries.predict import predict, predict_draws
 from bayescale.queries.rows import compute_of, fitted_runs, run_inputs
 from bayescale.queries.scales import check_prob
-from bayescale.queries.study import study_of
+from bayescale.queries.scatter import kin_of, learnt_at
+from bayescale.queries.study import Study, study_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,9 @@ def residuals(posterior: "xr.DataTree", *, prob: float = 0.9, random_seed: int =
         by it: ``deviations``, ``deviations_lower``, ``deviations_upper``; ``inside``, whether the interval
         holds the run; ``rank``, the share of new runs expected below it; the law's inputs, ``flops`` where
         they give it, ``decade`` (whole powers of ten of compute, else of the first input), and the run's
-        labels. Over dim ``decade_of_scale``, for each decade with runs: ``decade_runs``,
+        labels; with noise that tells outliers apart (`Contaminated`) also ``outlying``, the probability
+        that the run is one. With pooled offsets, fitted values and new runs are those of the run's own
+        groups. Over dim ``decade_of_scale``, for each decade with runs: ``decade_runs``,
         ``decade_median`` (of the deviations), ``decade_inside`` (the share within the interval; `prob`
         is expected).
 
@@ -82,7 +85,10 @@ def residuals(posterior: "xr.DataTree", *, prob: float = 0.9, random_seed: int =
         "rank": _rank(posterior, runs, value, random_seed),
         "decade": np.floor(np.log10(np.where(scale > 0, scale, 1.0))).astype(int),
         **inputs,
-    } | ({"flops": compute} if compute is not None else {})
+    }
+    columns |= {"flops": compute} if compute is not None else {}
+    if hasattr(study.structure.noise, "outlying"):
+        columns["outlying"] = _outlying(posterior, study, runs, value)
     labels = {c: runs[c].astype(str).to_numpy(dtype=str) for c in runs if runs[c].dtype.kind not in "fiub"}
     found = xr.Dataset(
         {k: ("run", v) for k, v in ({str(k): v for k, v in labels.items()} | columns).items()},
@@ -102,6 +108,20 @@ def _rank(posterior: "xr.DataTree", runs: "pd.DataFrame", value: np.ndarray, ran
         rows = runs.iloc[i : i + _ROWS].reset_index(drop=True)
         new = predict_draws(posterior, rows, kind="run", random_seed=random_seed + i).values
         parts.append((new < value[None, i : i + _ROWS]).mean(axis=0))
+    return np.concatenate(parts)
+
+
+def _outlying(posterior: "xr.DataTree", study: Study, runs: "pd.DataFrame", value: np.ndarray) -> np.ndarray:
+    """Probability that each run is an outlying one, over the draws."""
+    noise: Any = study.structure.noise
+    error = posterior["constant_data"].dataset["value_se_on_noise_scale"].values
+    parts = []
+    for i in range(0, len(runs), _ROWS):
+        rows = runs.iloc[i : i + _ROWS].reset_index(drop=True)
+        mean = predict_draws(posterior, rows, kind="curve").values
+        learnt = learnt_at(study, kin_of(study, rows), run_inputs(study, rows), 0)
+        mine = slice(i, i + _ROWS)
+        parts.append(noise.outlying(value[mine], mean, error[mine], **learnt).mean(axis=0))
     return np.concatenate(parts)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayescale.errors import InputError
+from bayescale.queries.members import members_of
 from bayescale.queries.scales import inputs_of
 from bayescale.queries.study import Study
 
@@ -20,6 +21,7 @@ def fitted_runs(posterior: "xr.DataTree") -> "pd.DataFrame":
     """One row for each run that was fitted, in its order: ``value`` and every column known of it."""
     import pandas as pd
 
+    posterior = next(iter(members_of(posterior).values()))  # an average is of studies of the same rows
     kept = "runs" if "runs" in posterior.children else "constant_data"
     table = posterior[kept].dataset
     frame = pd.DataFrame({str(k): np.asarray(v.values) for k, v in table.data_vars.items()})

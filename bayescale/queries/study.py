@@ -18,10 +18,24 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["NEW", "Study", "drifted", "groups_of", "one_group", "parameters_at", "study_of"]
+__all__ = [
+    "AVERAGE",
+    "LAWS",
+    "NEW",
+    "Study",
+    "drifted",
+    "groups_of",
+    "one_group",
+    "parameters_at",
+    "record_of",
+    "study_of",
+]
 
 NEW = "new"
 """Label that asks for a group not yet seen, drawn from the population."""
+
+AVERAGE, LAWS = "average", "laws"
+"""Kind of a tree that holds several studies with weights, and the group in which they stand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,17 +69,18 @@ def study_of(posterior: "xr.DataTree") -> Study:
     InputError
         If `posterior` is none, or its law is not defined in this process.
     """
-    text = getattr(posterior, "attrs", {}).get("bayescale")
-    if text is None or "posterior" not in getattr(posterior, "children", {}):
-        raise InputError(
-            f"this {type(posterior).__name__} is no fitted study: it lacks the posterior or its record. "
-            "Give what bayescale.fit returned, or bayescale.open(path)."
-        )
-    record = json.loads(text)
+    record = record_of(posterior)
     if record.get("kind") == "compression":
         raise InputError(
             "this is a study of compression factors, which has no law of runs. Ask it with "
             "compression_factors(post) or predict_compression(post, modality=...)."
+        )
+    if record.get("kind") == AVERAGE:
+        names = list(record["weights"])
+        raise InputError(
+            f"this is an average over {', '.join(map(repr, names))}, and what is asked belongs to one law: "
+            f"ask a member, such as average['{LAWS}/{names[0]}']. predict, predict_draws, curve, allocate "
+            "and isoflop answer for the average."
         )
     structure = from_dict(record)
     draws = posterior["posterior"].dataset
@@ -74,6 +89,23 @@ def study_of(posterior: "xr.DataTree") -> Study:
         values = draws[block.name].transpose("chain", "draw", ...).values
         blocks[block.name] = values.reshape(-1, *values.shape[2:])
     return Study(structure, blocks, record)
+
+
+def record_of(posterior: "xr.DataTree") -> dict[str, Any]:
+    """The record of a fitted study, or of an average.
+
+    Raises
+    ------
+    InputError
+        If `posterior` is neither.
+    """
+    text = getattr(posterior, "attrs", {}).get("bayescale")
+    if text is None or not {"posterior", LAWS} & set(getattr(posterior, "children", {})):
+        raise InputError(
+            f"this {type(posterior).__name__} is no fitted study: it lacks the posterior or its record. "
+            "Give what bayescale.fit returned, or bayescale.open(path)."
+        )
+    return json.loads(text)
 
 
 def groups_of(study: Study, scales: "pd.DataFrame") -> dict[str, np.ndarray]:

@@ -18,6 +18,7 @@ __all__ = [
     "families_of_one",
     "identical_results",
     "ids_across_families",
+    "points_of_one_run",
     "repeated_runs",
 ]
 
@@ -123,10 +124,23 @@ def repeated_runs(frame: "pd.DataFrame", places: Places) -> list[Finding]:
             "warning",
             f"column 'run_id' names the same run at several scales: {len(rows):,} rows come from {count} "
             f"({named}), "
-            "but rows are taken as independent. Give each training its own run_id, or keep one row of "
-            f"each{keep}.",
+            "but rows are taken as independent. Give each training its own run_id, keep one row of "
+            f"each{keep}, or fit with pool={{'offset': 'run_id'}}, by which the rows of a run lie off the "
+            "law alike.",
         )
     ]
+
+
+def points_of_one_run(frame: "pd.DataFrame") -> tuple[np.ndarray, np.ndarray]:
+    """Positions of rows that are points of one training at several sizes, and the names of these runs."""
+    key = _present(frame, (*_RUN, "eval_name", "metric", "modality"))
+    repeated = frame.duplicated(key, keep=False).to_numpy(dtype=bool)
+    if not repeated.any():
+        return np.array([], dtype=int), np.array([], dtype=str)
+    again = frame.duplicated([*key, *_present(frame, _SIZES)], keep=False).to_numpy(dtype=bool)
+    rows = np.flatnonzero(repeated & ~again)
+    runs: Any = frame.iloc[rows][list(_RUN)].drop_duplicates()
+    return rows, runs["run_id"].to_numpy()
 
 
 def ids_across_families(frame: "pd.DataFrame", places: Places) -> list[Finding]:

@@ -20,12 +20,18 @@ def refuse_ragged(groups: Groups, path: Path) -> None:
     Such a tail is what an interrupted sampler leaves when its store is opened at full length, and what
     joining chains of different length gives.
     """
-    if "/posterior" not in groups:
+    drawn = [name for name in groups if name.endswith("/posterior")]
+    if not drawn:
         raise InputError(
             f"{path}: the study has no group 'posterior' (it has: {', '.join(sorted(groups))}). "
             "A study is what bayescale.fit returns."
         )
-    missing = _missing(groups["/posterior"])
+    for name in drawn:
+        _refuse_ragged(groups[name], path)
+
+
+def _refuse_ragged(posterior: "xr.Dataset", path: Path) -> None:
+    missing = _missing(posterior)
     if missing is None or not missing.size:
         return
     draws = missing.shape[1]
@@ -33,7 +39,7 @@ def refuse_ragged(groups: Groups, path: Path) -> None:
     short = np.flatnonzero(lengths < draws)
     if not short.size:
         return
-    labels = groups["/posterior"]["chain"].values
+    labels = posterior["chain"].values
     told = ", ".join(f"chain {labels[i]} has {lengths[i]} draws" for i in short[:5])
     more = f" and {len(short) - 5} more" if len(short) > 5 else ""
     raise InputError(

@@ -48,6 +48,10 @@ def test_options_reach_the_fit(run, tables, tmp_path, monkeypatch):
     assert (seen["engine"], seen["law"]) == ("numpyro", "kaplan")
     assert seen["priors"] == {"alpha": bs.between(-3, -1)}
     assert 0 < seen["rows"] < 40
+    of_scatter = "--pool offset=run_id --pool sigma=study --noise contaminated"
+    run("fit", tables / "good.csv", *of_scatter.split())
+    assert seen["pool"] == {"offset": ["run_id"], "sigma": ["study"]}
+    assert seen["noise"] == "contaminated"
     run("fit", tables / "good.csv", "--pool", "family")
     assert seen["pool"] == "family"
     assert seen["priors"] is None

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+from designs import cells_of
 
 import bayescale as bs
 from bayescale.laws import find, registered
-from bayescale.laws.pure import pure_range
-from bayescale.runs.schema import column_of
 
 FAMILIES = ("llama", "olmo", "pythia")
 # Laws whose formulas ask nothing of the model that another law does not ask too: slow tests only.
@@ -70,19 +69,6 @@ def small_columns(n=24, seed=1, scatter=0.005):
         "flops": 6 * size * data,
         "value": value * np.exp(scatter * rng.normal(size=n)),
     }
-
-
-def cells_of(column, rng, n):
-    """Numbers such as a column of that kind holds."""
-    known = column_of(column)
-    ends = pure_range(column)
-    if ends is not None and column not in ("n_experts", "teacher_loss"):
-        return ends[0] + (ends[1] - ends[0]) * rng.uniform(0.1, 0.3, n)
-    if known and known.plausible:
-        return 10 ** rng.uniform(7.5, 10, n)
-    if known and known.kind == "count":
-        return rng.integers(1, 64, n)
-    return rng.uniform(0.1, 0.8, n)
 
 
 def small_runs(law="chinchilla", n=24, **columns):

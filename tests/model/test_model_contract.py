@@ -65,7 +65,7 @@ def test_pymc_and_numpy_give_one_log_density(law, pool):
     assert_same_as_pymc(density_of(law, POOLS[pool]))
 
 
-@pytest.mark.parametrize("noise", ["normal", "laplace", "student_t"])
+@pytest.mark.parametrize("noise", ["normal", "laplace", "student_t", "asymmetric_laplace", "contaminated"])
 def test_pymc_and_numpy_agree_for_every_noise_of_a_loss(noise):
     assert_same_as_pymc(density_of("chinchilla", {"alpha": "family"}, noise=noise))
 
@@ -107,7 +107,7 @@ def test_the_gradient_is_that_of_the_density(law, pool):
             np.testing.assert_allclose(slope, expected, rtol=2e-5, atol=2e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("noise", ["normal", "laplace", "student_t"])
+@pytest.mark.parametrize("noise", ["normal", "laplace", "student_t", "asymmetric_laplace", "contaminated"])
 def test_the_gradient_holds_for_every_noise(noise):
     density = density_of("chinchilla", {"alpha": "family"}, noise=noise)
     q = points_of(density, 1)[0]

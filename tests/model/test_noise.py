@@ -7,7 +7,18 @@ from small_runs import small_runs
 
 import bayescale as bs
 from bayescale.errors import InputError
-from bayescale.model.noise import NOISES, Beta, Laplace, Normal, StudentT, as_noise, from_dict, to_dict
+from bayescale.model.noise import (
+    NOISES,
+    AsymmetricLaplace,
+    Beta,
+    Contaminated,
+    Laplace,
+    Normal,
+    StudentT,
+    as_noise,
+    from_dict,
+    to_dict,
+)
 from bayescale.model.spec import specify
 from bayescale.priors import Outcome
 
@@ -17,11 +28,41 @@ NONE = np.zeros(4)
 FORWARD = {"log": np.log, "value": lambda x: x, "logit": lambda x: np.log(x / (1 - x))}
 SLOPE = {"log": lambda x: 1 / x, "value": np.ones_like, "logit": lambda x: 1 / (x * (1 - x))}
 
+
+class Mixed:
+    """Normals of one middle and two widths."""
+
+    def __init__(self, middle, widths, share):
+        self.parts = [stats.norm(middle, width) for width in widths]
+        self.shares = (1 - share, share)
+
+    def logpdf(self, x):
+        return np.log(sum(w * part.pdf(x) for w, part in zip(self.shares, self.parts, strict=True)))
+
+    def cdf(self, x):
+        return sum(w * part.cdf(x) for w, part in zip(self.shares, self.parts, strict=True))
+
+
+def lower_envelope(middle, p):
+    """Mean absolute deviation sigma, and the quantile below; SciPy's scale is geometric between the sides."""
+    below, above = p["quantile"], 1 - p["quantile"]
+    unit = p["sigma"] / (below**2 + above**2)
+    return stats.laplace_asymmetric(
+        kappa=math.sqrt(below / above), loc=middle, scale=unit * math.sqrt(below * above)
+    )
+
+
 # Each part with what it learns, and the same scatter by SciPy on the scale of the part.
 PARTS = {
     "Normal": (Normal, {"sigma": 0.3}, lambda m, p: stats.norm(m, p["sigma"])),
     "StudentT": (StudentT, {"sigma": 0.3, "nu": 4.0}, lambda m, p: stats.t(p["nu"], m, p["sigma"])),
     "Laplace": (Laplace, {"sigma": 0.3}, lambda m, p: stats.laplace(m, p["sigma"])),
+    "AsymmetricLaplace": (AsymmetricLaplace, {"sigma": 0.3, "quantile": 0.15}, lower_envelope),
+    "Contaminated": (
+        Contaminated,
+        {"sigma": 0.1, "share": 0.2, "wider": 8.0},
+        lambda m, p: Mixed(m, (p["sigma"], p["wider"] * p["sigma"]), p["share"]),
+    ),
 }
 
 
@@ -60,6 +101,47 @@ def test_a_known_error_widens_the_scatter(kind, sigma):
     np.testing.assert_allclose(found, wide, rtol=1e-12)
 
 
+def test_the_law_is_the_quantile_of_runs_that_were_asked_for():
+    drawn = AsymmetricLaplace(quantile=0.1).sample(np.random.default_rng(2), np.full(20000, 2.0), sigma=0.05)
+    assert np.mean(drawn < 2.0) == pytest.approx(0.1, abs=0.01)
+    assert np.mean(np.abs(np.log(drawn / 2.0))) == pytest.approx(0.05, rel=0.03)
+
+
+def test_at_the_middle_quantile_it_is_the_laplace_part_with_its_errors_too():
+    error = np.array([0.0, 0.1, 0.2, 0.3])
+    found = AsymmetricLaplace(quantile=0.5).log_density(VALUE, MEAN, error, sigma=0.3)
+    np.testing.assert_allclose(found, Laplace().log_density(VALUE, MEAN, error, sigma=0.3), rtol=1e-12)
+
+
+def test_a_known_error_widens_both_sides_and_both_parts():
+    def heights(part, error, **learnt):
+        away = np.exp([-0.5, 0.5])
+        return part.log_density(away, np.ones(2), np.full(2, error), **learnt)
+
+    for part, learnt in ((AsymmetricLaplace(quantile=0.1), {}), (Contaminated(wider=2.0), {"share": 0.1})):
+        assert (heights(part, 0.3, sigma=0.05, **learnt) > heights(part, 0.0, sigma=0.05, **learnt)).all()
+
+
+def test_the_probability_of_an_outlying_run_is_its_share_of_the_density():
+    part, learnt = Contaminated(on="value", share=0.1, wider=10.0), {"sigma": 0.1}
+    value = np.array([0.0, 0.3, 1.0])
+    found = part.outlying(value, np.zeros(3), np.zeros(3), **learnt)
+    right, wrong = 0.9 * stats.norm(0, 0.1).pdf(value), 0.1 * stats.norm(0, 1.0).pdf(value)
+    np.testing.assert_allclose(found, wrong / (right + wrong), rtol=1e-9)
+
+
+def test_runs_far_off_weigh_less_where_tails_are_heavy():
+    """The weights are those with which a normal scatter would have the same slope."""
+    for part, learnt in ((StudentT(), {"nu": 4.0}), (Contaminated(), {"share": 0.1, "wider": 6.0})):
+        z, step = np.array([0.5, 2.0, 8.0]), 1e-6
+        height = [
+            part.log_density(np.exp(z + s), np.ones(3), NONE[:3], sigma=1.0, **learnt) + z + s
+            for s in (-step, step)
+        ]
+        slope = (height[1] - height[0]) / (2 * step)
+        np.testing.assert_allclose(part.weight(z**2, **learnt), -slope / z, rtol=1e-5)
+
+
 @pytest.mark.parametrize("on", FORWARD)
 @pytest.mark.parametrize("part", PARTS)
 def test_draws_scatter_as_the_density_says(part, on):
@@ -88,7 +170,10 @@ def test_draws_take_the_shape_of_many_posterior_draws(part):
     assert np.isfinite(drawn).all()
 
 
-@pytest.mark.parametrize("noise", [*NOISES.values(), StudentT(nu=3.0), Normal(on="value")])
+GIVEN = [StudentT(nu=3.0), Normal(on="value"), Contaminated(share=0.1, wider=5.0), Normal(scale_with="flops")]
+
+
+@pytest.mark.parametrize("noise", [*NOISES.values(), *GIVEN])
 def test_parts_come_back_from_their_mapping(noise):
     assert from_dict(to_dict(noise)) == noise
 
@@ -104,6 +189,9 @@ def test_parts_are_found_by_name_and_passed_through(name):
     [
         (StudentT(nu=-1.0), r"nu=-1\.0.*positive"),
         (StudentT(nu=0), r"nu=0.*positive"),
+        (AsymmetricLaplace(quantile=1.0), r"quantile=1\.0.*between 0 and 1; None learns it"),
+        (Contaminated(share=0.0), r"share=0\.0.*between 0 and 1"),
+        (Contaminated(wider=0.5), r"wider=0\.5.*between 1 and inf"),
         (Normal(on="cube"), r"on='cube' must be"),  # type: ignore[arg-type]
     ],
 )

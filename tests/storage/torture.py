@@ -106,11 +106,17 @@ if __name__ == "__main__":
     import h5py  # noqa: F401
     import xarray  # noqa: F401
 
-    from bayescale.storage import save
+    from bayescale.storage import open_study, save
 
     what, path, rounds = sys.argv[1:]
+    study(mark=0)  # so that what xarray imports at first use is here before any process is forked
     if path.endswith(".zarr"):
-        import zarr  # noqa: F401
-    first = child(lambda: save(study(mark=0), path))
-    os.waitpid(first, 0)
+        import numcodecs  # noqa: F401
+        import zarr.storage  # noqa: F401
+
+        first = child(lambda: save(study(mark=0), path))  # zarr writes through threads
+        os.waitpid(first, 0)
+    else:
+        save(study(mark=0), path)
+        open_study(path)
     print(*{"kill": kill, "race": race}[what](path, int(rounds)))

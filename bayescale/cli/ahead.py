@@ -1,0 +1,65 @@
+"""``bayescale check-extrapolation`` and ``average``: what smaller runs say of larger ones."""
+
+import json
+from argparse import Namespace
+from dataclasses import asdict
+
+from bayescale.cli import machine, show
+from bayescale.cli.questions import named
+
+__all__ = ["average", "check"]
+
+
+def check(given: Namespace) -> int:
+    """Whether the smaller runs of a study foretell its largest."""
+    from bayescale.comparison.extrapolation import check_extrapolation
+    from bayescale.storage import open_study
+
+    scales = {name: [text] for name, text in given.at} or None
+    found = check_extrapolation(open_study(given.study), scales, held=given.held, prob=given.prob)
+    rows, alone = found.rows, [k for k, v in found.rows.items() if not v.dims]
+    if given.json:
+        told = {"ok": found.ok, "headline": found.headline, "findings": [asdict(f) for f in found.findings]}
+        scores = {str(name): float(rows[name]) for name in alone}
+        machine.tell(told | scores | {"rows": machine.by_row(rows.rename(run="run_id"), "run_id")})
+        return 0
+    show.line(found.headline)
+    show.findings(found.findings)
+    show.table(
+        {
+            "run": [str(name) for name in rows["run"].values],
+            "observed": rows["observed"].values.tolist(),
+            "median": rows["median"].values.tolist(),
+            "interval": [
+                show.interval(*e) for e in zip(rows["lower"].values, rows["upper"].values, strict=True)
+            ],
+            "z": [round(z, 1) for z in rows["z"].values.tolist()],
+            "decades beyond": [round(x, 2) for x in rows["decades"].values.tolist()],
+        },
+        f"the runs held back, and {given.prob:.0%} intervals of what was foretold",
+    )
+    return 0
+
+
+def average(given: Namespace) -> int:
+    """Several laws as one prediction."""
+    from bayescale.comparison.average import average
+    from bayescale.storage import open_study, save
+
+    studies = {name: open_study(path) for name, path in named(given.studies).items()}
+    found = average(studies, weights=given.weights, held=given.held, progressbar=not given.json)
+    if given.output:
+        save(found, given.output)
+    rows = machine.by_row(found["weights"].to_dataset(), "member")
+    if given.json:
+        record = json.loads(found.attrs["bayescale"])
+        machine.tell({k: record[k] for k in ("weights_from", "findings")} | {"members": rows})
+        return 0
+    columns = {name: [row[name] for row in rows] for name in sorted(rows[0], key=lambda k: k != "member")}
+    show.table(columns, "laws of the average, and their weights")
+    show.line(
+        f"saved to {given.output}"
+        if given.output
+        else "nothing was saved: add -o both.nc to keep the average."
+    )
+    return 0

@@ -1,0 +1,278 @@
+"""What studies of the same rows are ranked by, a function each: a table, best first, and what was found."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayescale.comparison import compare_words as words
+from bayescale.comparison.again import table_of
+from bayescale.comparison.ahead import ahead, largest_out
+from bayescale.comparison.evidence import evidence
+from bayescale.comparison.left_out import LeftOut, left_out
+from bayescale.comparison.loo import KHAT_BAD, Loo, efficiency, psis_loo, standard_error
+from bayescale.comparison.rebuilt import rebuilt
+from bayescale.comparison.splits import Split
+from bayescale.comparison.stacking import stacking_weights
+from bayescale.errors import BayescaleWarning, InputError
+from bayescale.inference.progress import progress
+from bayescale.queries.rows import fitted_runs
+from bayescale.runs.findings import Finding
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Compared", "by_evidence", "by_future", "by_groups", "by_rows", "with_refits"]
+
+_MOST_REFITS = 20  # rows of one study
+
+type Floats = NDArray[np.float64]
+type Judged = tuple["xr.Dataset", list[Finding]]
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Studies of the same rows.
+
+    Attributes
+    ----------
+    studies : mapping of str to DataTree
+    order : mapping of str to int array of shape (row,)
+        Positions that put a study's rows in the order of the first.
+    progressbar : bool
+    """
+
+    studies: Mapping[str, "xr.DataTree"]
+    order: Mapping[str, np.ndarray]
+    progressbar: bool = True
+
+    @property
+    def first(self) -> "xr.DataTree":
+        """The study whose order of rows is everybody's."""
+        return next(iter(self.studies.values()))
+
+    @property
+    def runs(self) -> list[str]:
+        """A name for each row."""
+        observed = self.first["observed_data"].dataset["value"]
+        return [
+            str(r) for r in (observed["run"].values if "run" in observed.coords else range(observed.size))
+        ]
+
+
+def by_rows(given: Compared) -> Judged:
+    """Each row by its leave-one-out density: Pareto-smoothed importance weights, no refits."""
+    scores = {name: _loo(study, given.order[name]) for name, study in given.studies.items()}
+    table = _of_loo(scores, given.runs)
+    return table, [*words.of_khat(table), *words.of_weights(), *words.inside_the_range()]
+
+
+def with_refits(given: Compared, random_seed: int = 0) -> Judged:
+    """The same, where rows whose density cannot be trusted that way are left out by refits."""
+    scores = {name: _loo(study, given.order[name]) for name, study in given.studies.items()}
+    worst = {name: np.argsort(-score.khat)[:_MOST_REFITS] for name, score in scores.items()}
+    worst = {name: rows[scores[name].khat[rows] > KHAT_BAD] for name, rows in worst.items()}
+    again: dict[str, np.ndarray] = {}
+    findings: list[Finding] = []
+    with _refits(sum(map(len, worst.values())), given.progressbar) as advance:
+        for name, rows in worst.items():
+            again[name] = np.zeros(scores[name].khat.size, dtype=bool)
+            if not rows.size:
+                continue
+            places = np.arange(again[name].size)
+            exact = left_out(
+                rebuilt(given.studies[name]),
+                [places == row for row in given.order[name][rows]],
+                random_seed=random_seed,
+                told=lambda i, name=name: advance(1, name),
+            )
+            again[name][rows] = True
+            pointwise = scores[name].pointwise.copy()
+            pointwise[rows] = exact.log_density
+            scores[name] = replace(scores[name], pointwise=pointwise)
+            findings += words.of_refitted(name, [given.runs[i] for i in rows], exact)
+    table = _of_loo(scores, given.runs, again)
+    return table, [
+        *words.of_khat(table),
+        *findings,
+        *words.of_weights(),
+        *words.inside_the_range(),
+    ]
+
+
+def by_groups(given: Compared, by: str, random_seed: int = 0) -> Judged:
+    """Each group of a column by its joint density, given the rows of all other groups: exact refits."""
+    labels = _labels(given, by)
+    names = list(dict.fromkeys(labels))
+    if len(names) < 2:
+        raise InputError(
+            f"by={by!r}: all rows belong to {names[0]!r}, and none would be left to fit. Name a column with "
+            "two or more groups, or leave by= out."
+        )
+    found: dict[str, LeftOut] = {}
+    with _refits(len(names) * len(given.studies), given.progressbar) as advance:
+        for name, study in given.studies.items():
+            own = np.empty_like(labels)
+            own[given.order[name]] = labels
+            found[name] = left_out(
+                rebuilt(study),
+                [own == group for group in names],
+                random_seed=random_seed,
+                told=lambda i: advance(1, names[i]),
+            )
+    table = _ranked({k: v.log_density for k, v in found.items()}, "group", names)
+    ordered = [found[str(name)] for name in table["model"].values]
+    table["mc_error"] = ("model", np.array([v.total_error for v in ordered]))
+    table["group_error"] = (("model", "group"), np.stack([v.error for v in ordered]))
+    table["group_rows"] = ("group", np.array([int((labels == name).sum()) for name in names]))
+    table = table.rename(pointwise="group_log_density").assign_attrs(by=by)
+    return table, [*words.of_groups(by, names, found), *words.of_weights()]
+
+
+def by_future(given: Compared, held: float = 2) -> Judged:
+    """The largest budgets, each run by its density under a refit of all runs below them."""
+    split, findings = largest_out(table_of(given.first), held)
+    found = {}
+    with _refits(len(given.studies), given.progressbar) as advance:
+        for name, study in given.studies.items():
+            own = _carried(split, given.order[name])
+            ahead_of = ahead(study, split=own)
+            place = np.empty(split.test.size, dtype=int)
+            place[given.order[name]] = np.arange(split.test.size)
+            found[name] = ahead_of.isel(run=np.argsort(place[ahead_of["row"].values]))
+            advance(1, name)
+    runs = [given.runs[i] for i in np.flatnonzero(split.test)]
+    table = _ranked({k: v["log_density"].values for k, v in found.items()}, "run", runs)
+    ordered = [found[str(name)] for name in table["model"].values]
+    for name in ("joint_log_density", "bias", "bias_z"):
+        table[name] = ("model", np.array([float(v[name]) for v in ordered]))
+    table["z"] = (("model", "run"), np.stack([v["z"].values for v in ordered]))
+    table["decades"] = ("run", ordered[0]["decades"].values)
+    table = table.rename(pointwise="ahead_pointwise").assign_attrs(split=split.name)
+    return table, [*findings, *words.of_future(table, found), *words.of_weights()]
+
+
+def by_evidence(given: Compared, random_seed: int = 0) -> Judged:
+    """The density of all values together, parameters averaged over their priors."""
+    import xarray as xr
+
+    with warnings.catch_warnings():  # what they find is said below
+        warnings.filterwarnings("ignore", category=BayescaleWarning)
+        found = {name: evidence(study, random_seed=random_seed) for name, study in given.studies.items()}
+    ordered = sorted(found, key=lambda name: -float(found[name]["log_evidence"]))
+    log_evidence = np.array([float(found[name]["log_evidence"]) for name in ordered])
+    error = np.array([float(found[name]["error"]) for name in ordered])
+    chance = np.exp(log_evidence - log_evidence[0])
+    columns = {
+        "elpd": log_evidence,
+        "se": error,
+        "elpd_diff": log_evidence - log_evidence[0],
+        "diff_se": np.where(np.arange(error.size) == 0, 0.0, np.hypot(error, error[0])),
+        "weight": chance / chance.sum(),
+        "overlap": np.array([float(found[name]["overlap"]) for name in ordered]),
+    }
+    table = xr.Dataset({k: ("model", v) for k, v in columns.items()}, {"model": ordered})
+    changes = xr.concat([found[name]["by_prior"] for name in ordered], "model", join="outer")
+    table = table.merge(changes.to_dataset().assign_coords(model=ordered))
+    return table, words.of_evidence(table, found)
+
+
+def _loo(study: "xr.DataTree", order: np.ndarray) -> Loo:
+    values = study["log_likelihood"].dataset["value"].transpose("chain", "draw", ...).values
+    flat = values.reshape(-1, values.shape[-1])
+    found = psis_loo(flat, efficiency=efficiency(study["posterior"].to_dataset()))
+    return Loo(found.pointwise[order], found.khat[order], found.full[order])
+
+
+def _of_loo(
+    scores: Mapping[str, Loo], runs: list[str], again: Mapping[str, np.ndarray] | None = None
+) -> "xr.Dataset":
+    """The table of leave-one-out densities; rows fitted `again` without themselves are no longer bad."""
+    table = _ranked({k: score.pointwise for k, score in scores.items()}, "run", runs)
+    ordered = [str(name) for name in table["model"].values]
+    khat = np.stack([scores[name].khat for name in ordered])
+    refitted = np.zeros_like(khat, dtype=bool) if again is None else np.stack([again[k] for k in ordered])
+    left = np.where(refitted, -np.inf, khat)
+    table["p"] = ("model", np.array([scores[name].p for name in ordered]))
+    table["khat_max"] = ("model", left.max(axis=1))
+    table["khat_bad"] = ("model", (left > KHAT_BAD).sum(axis=1))
+    table = table.rename(pointwise="loo_pointwise")
+    table["khat"] = (("model", "run"), khat)
+    if again is not None:
+        table["refitted"] = (("model", "run"), refitted)
+    return table
+
+
+def _ranked(pointwise: Mapping[str, Floats], dim: str, names: Sequence[str]) -> "xr.Dataset":
+    """Sums over rows or groups, best first, their differences, standard errors and stacking weights."""
+    import xarray as xr
+
+    ordered = sorted(pointwise, key=lambda name: -float(pointwise[name].sum()))
+    each = np.stack([pointwise[name] for name in ordered])
+    behind = each - each[0]
+    columns = {
+        "elpd": each.sum(axis=1),
+        "se": [standard_error(own) for own in each],
+        "elpd_diff": behind.sum(axis=1),
+        "diff_se": [standard_error(difference, ddof=0) for difference in behind],  # as ArviZ counts
+        "weight": stacking_weights(each.T),
+    }
+    return xr.Dataset(
+        {name: ("model", np.asarray(column)) for name, column in columns.items()}
+        | {"pointwise": (("model", dim), each)},
+        {"model": ordered, dim: list(names)},
+    )
+
+
+def _labels(given: Compared, by: str) -> NDArray[Any]:
+    """The group of each row, in the order of the first study; every study must name the same."""
+    found: dict[str, NDArray[Any]] = {}
+    for name, study in given.studies.items():
+        runs = fitted_runs(study)
+        if by not in runs or by == "value":
+            columns = ", ".join(c for c in map(str, runs) if c != "value")
+            raise InputError(f"by={by!r} is no column of the runs of {name!r} (they have: {columns[:1200]}).")
+        found[name] = np.where(runs[by].notna(), runs[by].astype(str), "")[given.order[name]]
+    first, *others = found
+    empty = int((found[first] == "").sum())
+    if empty:
+        raise InputError(
+            f"by={by!r}: {empty} of {len(given.runs)} rows have an empty cell there and belong to no group. "
+            "Fill them in before fitting, or fit without them: runs.where(...)."
+        )
+    for other in others:
+        differ = np.flatnonzero(found[first] != found[other])
+        if differ.size:
+            at = differ[0]
+            raise InputError(
+                f"by={by!r}: {first!r} and {other!r} put {differ.size} rows into different groups, the "
+                f"first of them {given.runs[at][:60]!r} into {found[first][at]!r} and "
+                f"{found[other][at]!r}. Fit both to one table."
+            )
+    return found[first].astype(object)
+
+
+def _carried(split: Split, order: np.ndarray) -> Split:
+    """The same split of rows that stand in another order."""
+    train, test = np.empty_like(split.train), np.empty_like(split.test)
+    train[order], test[order] = split.train, split.test
+    decades = None
+    if split.decades is not None:
+        every = np.zeros(split.test.size)
+        every[split.test] = split.decades
+        own = np.empty_like(every)
+        own[order] = every
+        decades = own[test]
+    return replace(split, train=train, test=test, decades=decades)
+
+
+@contextmanager
+def _refits(total: int, shown: bool) -> Iterator[Any]:
+    """A bar over refits, whose own warnings are not repeated one by one."""
+    with progress("refits", total, shown and total > 0) as advance, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=BayescaleWarning)
+        yield advance
