@@ -1,7 +1,7 @@
 """Engines that share no code but the priors give one posterior, on every law.
 
 `auto` and `numpyro` work on our own density, in NumPy and in JAX; `nutpie` samples the PyMC model.
-Accepted failure rate: five Monte Carlo errors on about 600 comparisons, below one in a thousand.
+Accepted failure rate: five Monte Carlo errors on about 1,200 comparisons, below one in a thousand.
 """
 
 import json
@@ -12,6 +12,8 @@ import pytest
 from calibration_laws import priors_of, simulate
 
 import bayescale as bs
+from bayescale.diagnostics.scalars import scalars
+from bayescale.diagnostics.statistics import ess_mean
 from bayescale.laws import find, registered
 from bayescale.model.noise import Normal
 
@@ -20,8 +22,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::bayescale.Ba
 LAWS = [n for n, law in sorted(registered().items()) if law.formula.__module__.startswith("bayescale.laws")]
 
 
-def fitted(runs: bs.RunTable, name: str, engine: str, **options) -> dict[str, tuple[float, float, float]]:
-    """Mean, deviation and Monte Carlo error of every parameter at the reference scales."""
+def fitted(runs: bs.RunTable, name: str, engine: str, **options) -> dict[str, np.ndarray]:
+    """Mean, log deviation, and the Monte Carlo errors of both, of every parameter at the reference scales."""
     study = bs.fit(
         runs,
         law=name,
@@ -33,11 +35,17 @@ def fitted(runs: bs.RunTable, name: str, engine: str, **options) -> dict[str, tu
         **options,
     )
     told = json.loads(study.attrs["bayescale"])["engine"]
-    table = bs.convergence(study).table
+    drawn = scalars(study)
     found = {}
-    for key, row in table.iterrows():
-        worth = min(told["effective_draws"], 4000.0) if "effective_draws" in told else row["ess_bulk"]
-        found[str(key)] = (row["mean"], row["sd"], row["sd"] / np.sqrt(worth))
+    for i, key in enumerate(drawn.labels):
+        x = drawn.draws[..., i]
+        z2 = ((x - x.mean()) / x.std()) ** 2
+        worth = told.get("effective_draws")  # of weighted draws, which no chain tells
+        worth_mean, worth_sd = (
+            (min(worth, x.size),) * 2 if worth else (float(ess_mean(v[..., None])[0]) for v in (x, z2))
+        )
+        errors = x.std() / np.sqrt(worth_mean), 0.5 * z2.std() / np.sqrt(worth_sd)
+        found[key] = np.array([x.mean(), np.log(x.std()), *errors])
     return found
 
 
@@ -78,16 +86,14 @@ def test_a_law_with_its_drift_has_one_posterior():
     )
 
 
-def agree(found: dict[str, dict[str, tuple[float, float, float]]]) -> None:
-    """Means within five Monte Carlo errors of one another, deviations within fifteen hundredths."""
+def agree(found: dict[str, dict[str, np.ndarray]]) -> None:
+    """Means and log deviations within five Monte Carlo errors of one another."""
     reference = found["nutpie"]
     for engine, table in found.items():
-        for key, (mean, sd, error) in table.items():
-            there, sd_there, error_there = reference[key]
-            away = abs(mean - there) / np.hypot(error, error_there)
-            assert away < 5, (
-                f"{engine}, {key}: {mean:.4g} and {there:.4g} differ by {away:.1f} Monte Carlo errors"
-            )
-            assert abs(np.log(sd / sd_there)) < 0.15, (
-                f"{engine}, {key}: deviations {sd:.4g} and {sd_there:.4g}"
+        for key, here in table.items():
+            there = reference[key]
+            away = np.abs(here[:2] - there[:2]) / np.hypot(here[2:], there[2:])
+            assert (away < 5).all() or engine == "nutpie", (
+                f"{engine}, {key}: mean {here[0]:.4g} and {there[0]:.4g}, deviation {np.exp(here[1]):.4g} "
+                f"and {np.exp(there[1]):.4g} differ by {away[0]:.1f} and {away[1]:.1f} Monte Carlo errors"
             )
