@@ -36,6 +36,7 @@ __all__ = [
     "split_pool",
 ]
 
+_OFFSET_SPREAD = 2.5  # over the usual scatter: seeds and checkpoints lie farther off than single runs scatter
 _SIGMA_SPREAD = 0.5  # usual spread of log scatters between groups
 _SLOPE_SPREAD = 0.2  # of the power with which the scatter grows
 
@@ -132,7 +133,7 @@ def _shared_names(frame: Any, factors: tuple[str, ...]) -> list[Finding]:
 
 def priors_of(noise: Noise, wanted: Mapping[str, Iterable[str]], outcome: Outcome) -> dict[str, Prior]:
     """Default priors of the spreads between groups, and of the slope of the scatter."""
-    usual = {OFFSET: usual_scatter(noise.on, outcome), SIGMA: _SIGMA_SPREAD}
+    usual = {OFFSET: _OFFSET_SPREAD * usual_scatter(noise.on, outcome), SIGMA: _SIGMA_SPREAD}
     found = {
         f"{letter}_sd_{factor}": Prior("HalfNormal", sigma=usual[letter])
         for letter, factors in wanted.items()

@@ -145,13 +145,13 @@ def test_offsets_have_a_spread_and_no_common_value():
 
 @pytest.mark.parametrize(
     ("noise", "usual"),
-    [("normal", 0.02), ("logit_normal", 0.1), (bs.StudentT(on="value"), 0.05)],
+    [("normal", 0.05), ("logit_normal", 0.25), (bs.StudentT(on="value"), 0.125)],
 )
 def test_the_usual_spread_of_offsets_is_in_the_unit_of_the_scatter(noise, usual):
     score = np.linspace(0.2, 0.9, 24)
     runs = table(value=score, metric=["accuracy"] * 24)
     spec = specify(runs, "log_linear", noise=noise, pool={"offset": "run_id"})
-    scale = 1.0 if usual != 0.05 else np.ptp(np.quantile(score, [0.05, 0.95]))
+    scale = 1.0 if usual != 0.125 else np.ptp(np.quantile(score, [0.05, 0.95]))
     assert spec.structure.priors["offset_sd_run_id"].arguments["sigma"] == pytest.approx(usual * scale)
 
 
