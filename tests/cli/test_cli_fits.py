@@ -89,6 +89,7 @@ def test_a_backtest_is_told_as_json_and_as_a_table(run, tables):
 def test_a_backtest_of_many_splits_is_told_by_split_and_distance(run, tables, tmp_path):
     words = ("backtest", tables / "good.csv", "--split", "rolling", "--origins", "2", "--noise", "normal")
     words += ("--seed", "3", "--engine", "laplace", "--workers", "1", "--resume", tmp_path / "done")
+    words += ("--discrepancy", "none")
     told = run(*words, "--json")
     assert told.status == 0, told.err
     known = told.json
