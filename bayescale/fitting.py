@@ -155,7 +155,7 @@ def fit(
     spec = with_drift(spec, discrepancy)
     density = with_middle(Density(spec))
     with _memory_in_words(settings, spec):
-        target, coordinates = _target(spec, density)
+        target, coordinates = target_of(spec, density)
         try:
             drawn = run_engine(target, settings)
         except KeyboardInterrupt as stop:
@@ -226,7 +226,7 @@ def prior_predictive(
     )
 
 
-def _target(spec: Spec, density: Density) -> tuple[Target, Any]:
+def target_of(spec: Spec, density: Density) -> tuple[Target, Any]:
     """What an engine is given, and the coordinates in which its points are to be read."""
     from bayescale.model.build import build
     from bayescale.model.start import starting_points

@@ -25,18 +25,11 @@ def check(given: Namespace) -> int:
         return 0
     show.line(found.headline)
     show.findings(found.findings)
-    show.table(
-        {
-            "run": [str(name) for name in rows["run"].values],
-            "observed": rows["observed"].values.tolist(),
-            "median": rows["median"].values.tolist(),
-            "interval": [
-                show.interval(*e) for e in zip(rows["lower"].values, rows["upper"].values, strict=True)
-            ],
-            "z": [round(z, 1) for z in rows["z"].values.tolist()],
-            "decades beyond": [round(x, 2) for x in rows["decades"].values.tolist()],
-        },
+    show.foretold(
+        rows,
         f"the runs held back, and {given.prob:.0%} intervals of what was foretold",
+        z=[round(z, 1) for z in rows["z"].values.tolist()],
+        decades_beyond=[round(x, 2) for x in rows["decades"].values.tolist()],
     )
     return 0
 

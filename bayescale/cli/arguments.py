@@ -28,14 +28,15 @@ def prob(verb: Any) -> None:
     verb.add_argument("--prob", type=number, default=0.9, help="mass of the intervals (default: %(default)s)")
 
 
-def held(verb: Any) -> None:
-    """How much of a study is held back."""
+def held(verb: Any, when: str = "") -> None:
+    """How much of a study is held back; `when` says in which case that matters."""
     verb.add_argument(
         "--held",
         metavar="N",
         type=number,
         default=2,
-        help="number of largest budgets held back; below 1, a share of the rows (default: %(default)s)",
+        help=f"{when}number of largest budgets held back; below 1, a share of the rows "
+        "(default: %(default)s)",
     )
 
 

@@ -130,15 +130,5 @@ def _worst(found: "xr.Dataset", most: int = 10) -> None:
 
     order = np.argsort(found["log_density"].values)[:most]
     rows = found.isel(run=order)
-    show.table(
-        {
-            "run": [str(name) for name in rows["run"].values],
-            "observed": rows["observed"].values.tolist(),
-            "median": rows["median"].values.tolist(),
-            "interval": [
-                show.interval(*ends) for ends in zip(rows["lower"].values, rows["upper"].values, strict=True)
-            ],
-            "decades beyond": [round(x, 2) for x in rows["decades_beyond"].values.tolist()],
-        },
-        "the rows foretold worst",
-    )
+    beyond = [round(x, 2) for x in rows["decades_beyond"].values.tolist()]
+    show.foretold(rows, "the rows foretold worst", decades_beyond=beyond)

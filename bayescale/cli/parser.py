@@ -282,13 +282,7 @@ def _questions(verbs: Any) -> None:
     verb.add_argument(
         "--refit", action="store_true", help="fit again without each run whose density is not to be trusted"
     )
-    verb.add_argument(
-        "--held",
-        metavar="N",
-        type=number,
-        default=2,
-        help="with future: number of largest budgets, or share of rows, held back (default: %(default)s)",
-    )
+    arguments.held(verb, "with future: ")
     verb.add_argument("--seed", type=whole, default=0, help="of the evidences (default: %(default)s)")
     verb = _verb(
         verbs,

@@ -72,9 +72,22 @@ def fields(pairs: Iterable[tuple[str, str]]) -> None:
 
 def findings(found: Iterable["Finding"]) -> None:
     """What was noticed, the gravest first."""
-    rank = {"error": 0, "warning": 1, "note": 2}
-    for finding in sorted(found, key=lambda finding: rank[finding.severity]):
+    from bayescale.runs.findings import gravest_first
+
+    for finding in gravest_first(found):
         line(f"{finding.severity}: {finding.message}")
+
+
+def foretold(rows: "xr.Dataset", title: str, **columns: list[Any]) -> None:
+    """Rows held back, with what was foretold of each; `columns` stand after these, ``_`` for a blank."""
+    ends = zip(rows["lower"].values, rows["upper"].values, strict=True)
+    told = {
+        "run": [str(name) for name in rows["run"].values],
+        "observed": rows["observed"].values.tolist(),
+        "median": rows["median"].values.tolist(),
+        "interval": [interval(*pair) for pair in ends],
+    }
+    table(told | {name.replace("_", " "): cells for name, cells in columns.items()}, title)
 
 
 def intervals(found: "xr.Dataset") -> None:

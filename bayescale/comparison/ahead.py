@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from bayescale.runs.table import RunTable
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["ahead", "largest_out"]
+__all__ = ["ahead", "ahead_in_order", "largest_out"]
 
 _SHARE = 0.2  # of rows held back where compute comes in no budgets
 _LEAST = 8  # rows to fit
@@ -100,6 +100,26 @@ def ahead(
         origin=float(split.meta.get("origin", np.nan)),
         findings=json.dumps([*map(asdict, findings), *found]),
     )
+
+
+def ahead_in_order(posterior: "xr.DataTree", split: Split, order: np.ndarray, **options: Any) -> "xr.Dataset":
+    """`ahead` of a split of rows that `order` picks from the study's, its rows in the order of the split."""
+    found = ahead(posterior, split=_carried(split, order), **options)
+    return found.isel(run=np.argsort(np.argsort(order)[found["row"].values]))
+
+
+def _carried(split: Split, order: np.ndarray) -> Split:
+    """The same split of rows that stand in another order."""
+    train, test = np.empty_like(split.train), np.empty_like(split.test)
+    train[order], test[order] = split.train, split.test
+    decades = None
+    if split.decades is not None:
+        every = np.zeros(split.test.size)
+        every[split.test] = split.decades
+        own = np.empty_like(every)
+        own[order] = every
+        decades = own[test]
+    return replace(split, train=train, test=test, decades=decades)
 
 
 def largest_out(table: RunTable, held: float = 2) -> tuple[Split, list[Finding]]:

@@ -11,10 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescale.comparison.again import table_of
-from bayescale.comparison.ahead import ahead, largest_out
-from bayescale.comparison.loo import efficiency, psis_loo
+from bayescale.comparison.ahead import ahead_in_order, largest_out
+from bayescale.comparison.loo import loo_of
 from bayescale.comparison.rows import common_order, rows_of
-from bayescale.comparison.splits import Split
 from bayescale.errors import BayescaleWarning, InputError
 from bayescale.inference.progress import progress
 from bayescale.queries.study import AVERAGE, LAWS, study_of
@@ -174,11 +173,7 @@ def _loo(studies: Mapping[str, "xr.DataTree"], order: Mapping[str, np.ndarray]) 
                 f"{name!r} has no pointwise log likelihood, which weights='loo' is made from. "
                 "Use weights='ahead'."
             )
-        values = study["log_likelihood"].dataset["value"].transpose("chain", "draw", ...).values
-        scored = psis_loo(
-            values.reshape(-1, values.shape[-1]), efficiency=efficiency(study["posterior"].to_dataset())
-        )
-        columns.append(scored.pointwise[order[name]])
+        columns.append(loo_of(study, order[name]).pointwise)
     return xr.Dataset(
         {
             "weight": ("member", shrunk_weights(np.stack(columns, axis=1))),
@@ -202,11 +197,9 @@ def _ahead(
     with progress("refits", len(studies), shown) as advance:
         for name, study in studies.items():
             try:
-                scored = ahead(study, split=_in_order(split, order[name]), **options)
+                found.append(ahead_in_order(study, split, order[name], **options))
             except InputError as error:
                 raise InputError(f"{name!r} could not be fitted without the largest runs: {error}") from error
-            place = np.argsort(order[name])[scored["row"].values]
-            found.append(scored.isel(run=np.argsort(place)))
             advance(1, name[:40])
     density = np.stack([one["log_density"].values for one in found])
     table = xr.Dataset(
@@ -217,14 +210,6 @@ def _ahead(
         attrs={"split": split.name, "rows_fitted": int(split.train.sum())},
     )
     return table, findings + _on_misses(table)
-
-
-def _in_order(split: Split, order: np.ndarray) -> Split:
-    """The split of a table whose rows, put in this order, are those of the first."""
-    train, test, decades = np.empty_like(split.train), np.empty_like(split.test), np.full(order.size, np.nan)
-    train[order], test[order] = split.train, split.test
-    decades[order[split.test]] = split.decades
-    return Split(split.name, train, test, decades=decades[test], meta=split.meta)
 
 
 def _on_misses(table: "xr.Dataset") -> list[Finding]:

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from bayescale.comparison import compare_words as words
 from bayescale.comparison.again import table_of
-from bayescale.comparison.ahead import ahead, largest_out
+from bayescale.comparison.ahead import ahead_in_order, largest_out
 from bayescale.comparison.evidence import evidence
 from bayescale.comparison.left_out import LeftOut, left_out
-from bayescale.comparison.loo import KHAT_BAD, Loo, efficiency, psis_loo, standard_error
+from bayescale.comparison.loo import KHAT_BAD, Loo, loo_of, standard_error
 from bayescale.comparison.rebuilt import rebuilt
-from bayescale.comparison.splits import Split
 from bayescale.comparison.stacking import stacking_weights
 from bayescale.errors import BayescaleWarning, InputError
 from bayescale.inference.progress import progress
@@ -66,14 +65,14 @@ class Compared:
 
 def by_rows(given: Compared) -> Judged:
     """Each row by its leave-one-out density: Pareto-smoothed importance weights, no refits."""
-    scores = {name: _loo(study, given.order[name]) for name, study in given.studies.items()}
+    scores = {name: loo_of(study, given.order[name]) for name, study in given.studies.items()}
     table = _of_loo(scores, given.runs)
     return table, [*words.of_khat(table), *words.of_weights(), *words.inside_the_range()]
 
 
 def with_refits(given: Compared, random_seed: int = 0) -> Judged:
     """The same, where rows whose density cannot be trusted that way are left out by refits."""
-    scores = {name: _loo(study, given.order[name]) for name, study in given.studies.items()}
+    scores = {name: loo_of(study, given.order[name]) for name, study in given.studies.items()}
     worst = {name: np.argsort(-score.khat)[:_MOST_REFITS] for name, score in scores.items()}
     worst = {name: rows[scores[name].khat[rows] > KHAT_BAD] for name, rows in worst.items()}
     again: dict[str, np.ndarray] = {}
@@ -139,11 +138,7 @@ def by_future(given: Compared, held: float = 2) -> Judged:
     found = {}
     with _refits(len(given.studies), given.progressbar) as advance:
         for name, study in given.studies.items():
-            own = _carried(split, given.order[name])
-            ahead_of = ahead(study, split=own)
-            place = np.empty(split.test.size, dtype=int)
-            place[given.order[name]] = np.arange(split.test.size)
-            found[name] = ahead_of.isel(run=np.argsort(place[ahead_of["row"].values]))
+            found[name] = ahead_in_order(study, split, given.order[name])
             advance(1, name)
     runs = [given.runs[i] for i in np.flatnonzero(split.test)]
     table = _ranked({k: v["log_density"].values for k, v in found.items()}, "run", runs)
@@ -179,13 +174,6 @@ def by_evidence(given: Compared, random_seed: int = 0) -> Judged:
     changes = xr.concat([found[name]["by_prior"] for name in ordered], "model", join="outer")
     table = table.merge(changes.to_dataset().assign_coords(model=ordered))
     return table, words.of_evidence(table, found)
-
-
-def _loo(study: "xr.DataTree", order: np.ndarray) -> Loo:
-    values = study["log_likelihood"].dataset["value"].transpose("chain", "draw", ...).values
-    flat = values.reshape(-1, values.shape[-1])
-    found = psis_loo(flat, efficiency=efficiency(study["posterior"].to_dataset()))
-    return Loo(found.pointwise[order], found.khat[order], found.full[order])
 
 
 def _of_loo(
@@ -254,20 +242,6 @@ def _labels(given: Compared, by: str) -> NDArray[Any]:
                 f"{found[other][at]!r}. Fit both to one table."
             )
     return found[first].astype(object)
-
-
-def _carried(split: Split, order: np.ndarray) -> Split:
-    """The same split of rows that stand in another order."""
-    train, test = np.empty_like(split.train), np.empty_like(split.test)
-    train[order], test[order] = split.train, split.test
-    decades = None
-    if split.decades is not None:
-        every = np.zeros(split.test.size)
-        every[split.test] = split.decades
-        own = np.empty_like(every)
-        own[order] = every
-        decades = own[test]
-    return replace(split, train=train, test=test, decades=decades)
 
 
 @contextmanager

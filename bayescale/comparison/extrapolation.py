@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from bayescale.comparison.splits import decades_above, scale_of
 from bayescale.queries.rows import compute_of
 from bayescale.queries.scales import as_frame, check_prob, decades_beyond, inputs_of
 from bayescale.queries.study import study_of
-from bayescale.runs.findings import Finding
+from bayescale.runs.findings import Finding, Judgement, gravest_first
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -26,7 +25,7 @@ _FEW = 5
 
 
 @dataclass(frozen=True, eq=False)
-class Extrapolation:
+class Extrapolation(Judgement):
     """What a study said of its largest runs before it saw them.
 
     Attributes
@@ -46,19 +45,9 @@ class Extrapolation:
     rows: "xr.Dataset"
     headline: str
 
-    @property
-    def ok(self) -> bool:
-        """True if there is no warning."""
-        return all(finding.severity == "note" for finding in self.findings)
-
-    def __str__(self) -> str:
-        return "\n".join([self.headline, *(f"- {f.severity}: {f.message}" for f in self.findings)])
-
-    def _repr_html_(self) -> str:
-        items = "".join(f"<li><b>{f.severity}</b>: {escape(f.message)}</li>" for f in self.findings)
+    def _table_html(self) -> str:
         shown = self.rows[["observed", "median", "lower", "upper", "error", "z", "decades"]].to_dataframe()
-        table = shown.to_html(float_format="{:.4g}".format, border=0, max_rows=20)
-        return f"<p>{escape(self.headline)}</p><ul>{items}</ul>{table}"
+        return shown.to_html(float_format="{:.4g}".format, border=0, max_rows=20)
 
 
 def check_extrapolation(
@@ -110,9 +99,9 @@ def check_extrapolation(
     said = [*fails, *kept, *_on_size(rows)]
     if scales is not None:
         said += _on_distance(posterior, rows, scales)
-    rank = {"error": 0, "warning": 1, "note": 2}
-    said.sort(key=lambda finding: rank[finding.severity])
-    return Extrapolation(tuple(said), rows, _headline(rows, any(f.severity != "note" for f in fails)))
+    return Extrapolation(
+        tuple(gravest_first(said)), rows, _headline(rows, any(f.severity != "note" for f in fails))
+    )
 
 
 def _one_way(rows: "xr.Dataset", drifts: bool) -> list[Finding]:

@@ -15,12 +15,10 @@ from bayescale.comparison.bridge import Bridge
 from bayescale.comparison.evidence import log_evidence
 from bayescale.comparison.rebuilt import Rebuilt, some_rows
 from bayescale.diagnostics.statistics import rhat
+from bayescale.fitting import target_of
 from bayescale.inference.engines import engine_of
-from bayescale.inference.target import Draws, Settings, Target
-from bayescale.model.build import build
-from bayescale.model.centring import adapt
+from bayescale.inference.target import Draws, Settings
 from bayescale.model.density import Density, with_middle
-from bayescale.model.start import starting_points
 
 __all__ = ["LeftOut", "left_out"]
 
@@ -106,16 +104,7 @@ def refitted(study: Rebuilt, rows: NDArray[np.bool_]) -> Rebuilt:
     asked = str(record.get("engine", {}).get("asked", "auto"))
     stored = {k: v for k, v in record["settings"].items() if k in Settings.__dataclass_fields__}
     settings = Settings(**{**stored, "progressbar": False})
-    density = with_middle(Density(spec))
-    coordinates = adapt(density)
-    target = Target(
-        names=coordinates.names,
-        log_density=coordinates,
-        gradient=coordinates.gradient,
-        starts=starting_points(density),
-        symbolic=lambda: build(spec),
-        width=spec.value.size,
-    )
+    target, coordinates = target_of(spec, with_middle(Density(spec)))
     drawn = engine_of("auto" if asked == "laplace" else asked)(target, settings)
     blocks = _blocks(drawn, coordinates)
     told = {"name": drawn.engine, "asked": asked, **drawn.notes}

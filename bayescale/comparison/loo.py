@@ -12,7 +12,7 @@ from bayescale.inference.psis import pareto_khat
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["KHAT_BAD", "Loo", "efficiency", "psis_loo", "standard_error"]
+__all__ = ["KHAT_BAD", "Loo", "efficiency", "loo_of", "psis_loo", "standard_error"]
 
 KHAT_BAD = 0.7  # from here on the estimate of a row is led by a few draws (Vehtari et al. 2024)
 _BLOCK = 64  # rows laid out side by side at once
@@ -82,6 +82,14 @@ def psis_loo(log_likelihood: Floats, *, efficiency: float = 1.0) -> Loo:
             pointwise[part] = np.log(pointwise[part]) + top[:, 0]
             full[part] = np.log(density.mean(axis=1)) + top[:, 0]
     return Loo(pointwise, khat, full)
+
+
+def loo_of(study: "xr.DataTree", order: np.ndarray) -> Loo:
+    """Leave-one-out densities of a study whose pointwise log likelihood was kept, its rows put in `order`."""
+    values = study["log_likelihood"].dataset["value"].transpose("chain", "draw", ...).values
+    flat = values.reshape(-1, values.shape[-1])
+    found = psis_loo(flat, efficiency=efficiency(study["posterior"].to_dataset()))
+    return Loo(found.pointwise[order], found.khat[order], found.full[order])
 
 
 def efficiency(posterior: "xr.Dataset") -> float:

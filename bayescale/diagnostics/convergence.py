@@ -5,7 +5,6 @@ Whatever cannot be computed counts as a fault: NaN, constant or missing statisti
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from bayescale.diagnostics import faults
 from bayescale.diagnostics.scalars import Scalars, record, scalars
 from bayescale.diagnostics.statistics import ess_bulk, ess_tail, mcse_mean, rhat
 from bayescale.errors import InputError
-from bayescale.runs.findings import Finding
+from bayescale.runs.findings import Finding, Judgement, gravest_first
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +23,7 @@ __all__ = ["Verdict", "convergence"]
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Verdict(Judgement):
     """Whether the draws of a fitted study can be used.
 
     Attributes
@@ -41,19 +40,9 @@ class Verdict:
     table: "pd.DataFrame"
     headline: str
 
-    @property
-    def ok(self) -> bool:
-        """True if there is neither an error nor a warning."""
-        return all(finding.severity == "note" for finding in self.findings)
-
-    def __str__(self) -> str:
-        return "\n".join([self.headline, *(f"- {f.severity}: {f.message}" for f in self.findings)])
-
-    def _repr_html_(self) -> str:
-        items = "".join(f"<li><b>{f.severity}</b>: {escape(f.message)}</li>" for f in self.findings)
+    def _table_html(self) -> str:
         worst = self.table.sort_values("ess_bulk", na_position="first").head(10)
-        table = worst.to_html(float_format="{:.4g}".format, border=0)
-        return f"<p>{escape(self.headline)}</p><ul>{items}</ul>{table}"
+        return worst.to_html(float_format="{:.4g}".format, border=0)
 
 
 def convergence(
@@ -102,8 +91,7 @@ def convergence(
         findings += faults.of_mixing(table, drawn.draws.shape, rhat_limit, ess_limit)
         if engine.get("gradients", True):
             findings += faults.of_sampler(posterior, engine)
-    rank = {"error": 0, "warning": 1, "note": 2}
-    findings.sort(key=lambda finding: rank[finding.severity])
+    findings = gravest_first(findings)
     return Verdict(tuple(findings), table, _headline(findings, table, drawn.draws.shape, engine))
 
 

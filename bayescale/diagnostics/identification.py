@@ -7,7 +7,6 @@ one), and the prior is made stronger and weaker to see whether the answer follow
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from bayescale.diagnostics.scalars import Scalars, law_in, listed, record, scala
 from bayescale.diagnostics.sensitivity import prior_sensitivity
 from bayescale.laws.law import Law
 from bayescale.priors import link
-from bayescale.runs.findings import Finding
+from bayescale.runs.findings import Finding, Judgement, gravest_first
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +34,7 @@ _NEAR_ZERO = 0.05  # of the least observed value
 
 
 @dataclass(frozen=True, eq=False)
-class Identification:
+class Identification(Judgement):
     """What the runs tell about each parameter.
 
     Attributes
@@ -56,19 +55,9 @@ class Identification:
     headline: str
     floor_share: float | None = None
 
-    @property
-    def ok(self) -> bool:
-        """True if there is neither an error nor a warning."""
-        return all(finding.severity == "note" for finding in self.findings)
-
-    def __str__(self) -> str:
-        return "\n".join([self.headline, *(f"- {f.severity}: {f.message}" for f in self.findings)])
-
-    def _repr_html_(self) -> str:
-        items = "".join(f"<li><b>{f.severity}</b>: {escape(f.message)}</li>" for f in self.findings)
+    def _table_html(self) -> str:
         table = self.table.sort_values("contraction", na_position="first").head(20)
-        shown = table.to_html(float_format="{:.3g}".format, border=0)
-        return f"<p>{escape(self.headline)}</p><ul>{items}</ul>{shown}"
+        return table.to_html(float_format="{:.3g}".format, border=0)
 
 
 def identify(posterior: "xr.DataTree") -> Identification:
@@ -105,8 +94,7 @@ def identify(posterior: "xr.DataTree") -> Identification:
     ]
     if share is not None and share >= _NEAR_ZERO:
         findings.append(_near_zero(share))
-    rank = {"error": 0, "warning": 1, "note": 2}
-    findings.sort(key=lambda finding: rank[finding.severity])
+    findings = gravest_first(findings)
     return Identification(tuple(findings), table, _headline(findings, table, drawn, law), share)
 
 

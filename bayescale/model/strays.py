@@ -112,39 +112,19 @@ class Contaminated:
         }
         return learnt | {k: prior for k, prior in own.items() if getattr(self, k) is None}
 
-    def log_density(
-        self,
-        value: Array,
-        mean: Array,
-        error: Array,
-        *,
-        sigma: Array,
-        share: Array = None,
-        wider: Array = None,
-    ) -> Array:
+    def log_density(self, value: Array, mean: Array, error: Array, **learnt: Array) -> Array:
         """Log density of the values."""
-        away = forward(self.on, value) - forward(self.on, mean)
-        right, wrong = self._both(away, error, sigma, share, wider)
+        right, wrong = self._both(forward(self.on, value) - forward(self.on, mean), error, **learnt)
         return logaddexp(right, wrong) + log_slope(self.on, value)
 
-    def outlying(
-        self,
-        value: Array,
-        mean: Array,
-        error: Array,
-        *,
-        sigma: Array,
-        share: Array = None,
-        wider: Array = None,
-    ) -> Array:
+    def outlying(self, value: Array, mean: Array, error: Array, **learnt: Array) -> Array:
         """Probability that each run is an outlying one."""
-        away = forward(self.on, value) - forward(self.on, mean)
-        right, wrong = self._both(away, error, sigma, share, wider)
+        right, wrong = self._both(forward(self.on, value) - forward(self.on, mean), error, **learnt)
         return sigmoid(wrong - right)
 
     def weight(self, z2: Array, *, share: Array = None, wider: Array = None, **others: Array) -> Array:
         """Weight of a run whose squared deviation is `z2` variances, against one of normal scatter."""
-        right, wrong = self._both(sqrt(z2 + 1e-24), 0.0, 1.0, share, wider)
+        right, wrong = self._both(sqrt(z2 + 1e-24), 0.0, sigma=1.0, share=share, wider=wider)
         times: Array = self.wider if wider is None else wider
         outlying = sigmoid(wrong - right)
         return 1 - outlying + outlying / times**2
@@ -192,7 +172,7 @@ class Contaminated:
         )
 
     def _both(
-        self, away: Array, error: Array, sigma: Array, share: Array, wider: Array
+        self, away: Array, error: Array, *, sigma: Array, share: Array = None, wider: Array = None
     ) -> tuple[Array, Array]:
         """Log density on the scale `on` with either part, its share included."""
         part: Array = self.share if share is None else share

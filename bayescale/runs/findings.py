@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import Literal
 
 from bayescale.errors import InputError
 
-__all__ = ["Finding", "listed", "raise_errors"]
+__all__ = ["Finding", "Judgement", "gravest_first", "listed", "raise_errors"]
+
+_RANK = {"error": 0, "warning": 1, "note": 2}
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,33 @@ class Finding:
     code: str
     severity: Literal["note", "warning", "error"]
     message: str
+
+
+class Judgement:
+    """What a verdict in words shows of itself; a value with `findings` and a `headline` derives from it."""
+
+    findings: tuple[Finding, ...]
+    headline: str
+
+    @property
+    def ok(self) -> bool:
+        """True if there is neither an error nor a warning."""
+        return all(finding.severity == "note" for finding in self.findings)
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *(f"- {f.severity}: {f.message}" for f in self.findings)])
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li><b>{f.severity}</b>: {escape(f.message)}</li>" for f in self.findings)
+        return f"<p>{escape(self.headline)}</p><ul>{items}</ul>{self._table_html()}"
+
+    def _table_html(self) -> str:
+        raise NotImplementedError
+
+
+def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors, then warnings, then notes, each in the order given."""
+    return sorted(findings, key=lambda finding: _RANK[finding.severity])
 
 
 def listed(heading: str, messages: Sequence[str], limit: int = 1900) -> str:

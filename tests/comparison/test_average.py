@@ -130,7 +130,7 @@ def test_rows_in_another_order_get_the_same_weights(runs, studies, told):
 
 
 def test_weights_by_leave_one_out_need_no_refit(studies, monkeypatch):
-    monkeypatch.setattr("bayescale.comparison.average.ahead", None)
+    monkeypatch.setattr("bayescale.comparison.average.ahead_in_order", None)
     found = average(studies, weights="loo")["weights"].dataset
     assert found["log_density"].shape == (2, 24)
     assert float(found["weight"].sum()) == pytest.approx(1)
