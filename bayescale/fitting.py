@@ -102,7 +102,8 @@ def fit(
         How the law may go wrong: "drift" is a smooth misfit, small among the runs and growing with
         distance beyond them, with its size learnt (see `Drift`). None takes the law to be exact, as papers
         do. "auto" takes the drift where backtests on published runs show that it earns its place: values
-        on the log, a law of size, data or compute, no pooling.
+        on the log, a law of size, data or compute, and no pooling but over families, which then go wrong
+        alike: one misfit for all of them.
     engine : {"auto", "laplace", "numpyro", "nutpie", "pymc"}
         "auto" takes the importance-corrected Laplace posterior where it certifies itself (Pareto k-hat
         at most 0.5), and NUTS otherwise. "laplace" refuses where it cannot certify itself.

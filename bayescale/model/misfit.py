@@ -33,8 +33,8 @@ def as_drift(discrepancy: Any, spec: Spec) -> Drift | None:
     if discrepancy is None or discrepancy is False or discrepancy == "none":
         return None
     if isinstance(discrepancy, str) and discrepancy == "auto":
-        plain = not spec.structure.pool and not spec.structure.law.factors  # where it was backtested
-        return Drift() if axes and noise.on == "log" and plain else None
+        backtested = set(spec.structure.factors) <= {"family"} and not spec.structure.law.factors
+        return Drift() if axes and noise.on == "log" and backtested else None
     if not isinstance(discrepancy, Drift) and discrepancy != "drift":
         raise InputError(
             f"discrepancy={discrepancy!r} must be 'auto', 'drift' (a law that holds nearly, and less so far "

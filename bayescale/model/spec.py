@@ -147,7 +147,9 @@ def specify(
         noise_pool=scattered,
         size_middle=dependence.size_middle(part, law, inputs),
     )
-    structure = replace(structure, priors=_default_priors(structure, inputs, Outcome.of(value)))
+    structure = replace(
+        structure, priors=_default_priors(structure, inputs, Outcome.of(value, structure.metric))
+    )
     structure = replace(structure, priors=_with_user(structure, priors or {}))
     findings += dropped + single + _prior_findings(structure, value, set(priors or {}))
     raise_errors(findings, "the priors and the runs exclude one another:")

@@ -1,8 +1,9 @@
 """Default priors by kind of parameter: weakly informative, on scales read off the table.
 
 Where the numbers come from: exponents of size and data published for some forty laws lie between .05
-and .7, half of them within .2 to .4; floors sit between a tenth and nine tenths of the least value seen;
-families of one kind differ by about a quarter in their exponents (log scale).
+and .7, half of them within .2 to .4; floors of losses sit between a tenth and nine tenths of the least
+value seen; error rates have no entropy below them and may fall to nothing, so their floors are expected
+lower and within wider bounds; families of one kind differ by about a quarter in their exponents (log scale).
 """
 
 import math
@@ -13,6 +14,7 @@ import numpy as np
 
 from bayescale.laws import Kind
 from bayescale.priors.prior import Prior
+from bayescale.runs.schema import metric_of
 
 __all__ = ["Outcome", "default_prior", "default_spread"]
 
@@ -26,24 +28,34 @@ class Outcome:
     least, middle, spread : float
         Smallest value, geometric middle (the median for values that are not positive), and the
         distance between the 5 % and 95 % quantiles, in the unit of the metric.
+    errors : bool
+        Whether values are rates of error, which a perfect model would not make.
     """
 
     least: float
     middle: float
     spread: float
+    errors: bool = False
 
     @classmethod
-    def of(cls, values: np.ndarray) -> "Outcome":
-        """Scales of an array of values."""
+    def of(cls, values: np.ndarray, metric: str = "") -> "Outcome":
+        """Scales of an array of values of a metric."""
         low, high = np.quantile(values, [0.05, 0.95])
         middle = float(np.exp(np.mean(np.log(values)))) if (values > 0).all() else float(np.median(values))
         least = float(values.min())
         spread = float(max(high - low, 1e-3 * abs(middle), 1e-12))
-        return cls(least=least if least > 0 else max(abs(middle), 1e-3), middle=middle, spread=spread)
+        known = metric_of(metric)
+        errors = known.unit == "fraction" and known.higher_is_better is False
+        return cls(least if least > 0 else max(abs(middle), 1e-3), middle, spread, errors)
+
+
+def _floor(outcome: Outcome, typical: float | None) -> Prior:
+    share, width = (0.3, 1.0) if outcome.errors else (0.6, 0.75)
+    return Prior("LogNormal", mu=math.log(typical or share * outcome.least), sigma=width)
 
 
 _CENTRED: dict[str, Callable[[Outcome, float | None], Prior]] = {
-    "irreducible": lambda o, t: Prior("LogNormal", mu=math.log(t or 0.6 * o.least), sigma=0.75),
+    "irreducible": _floor,
     "amplitude": lambda o, t: Prior("LogNormal", mu=math.log(t or 0.2 * abs(o.middle)), sigma=1.0),
     "level": lambda o, t: Prior("LogNormal", mu=math.log(t or abs(o.middle)), sigma=0.75),
     "coefficient": lambda o, t: Prior("Normal", mu=t or 0.0, sigma=1.0),

@@ -151,9 +151,15 @@ def test_noise_without_a_scatter_cannot_carry_a_drift():
     assert with_drift(spec, "auto") is spec
 
 
-def test_auto_leaves_pooled_fits_and_scores_alone():
-    pooled = specify(small_runs("chinchilla"), "chinchilla", pool={"A": "family"})
-    assert with_drift(pooled, "auto") is pooled
-    plain = specify(small_runs("chinchilla"), "chinchilla")
+def test_auto_takes_the_drift_where_it_was_backtested():
+    """Unpooled and pooled over families; not over other columns, where asking for it gives it."""
+    runs = small_runs("chinchilla")
+    plain = specify(runs, "chinchilla")
     assert with_drift(plain, None) is plain
     assert with_drift(plain, "auto").structure.drift is not None
+    families = specify(runs, "chinchilla", pool={"A": "family"})
+    assert with_drift(families, "auto").structure.drift is not None
+    frame = runs.frame.assign(seed=np.arange(len(runs)) % 2)
+    seeds = specify(bs.read_runs(frame), "chinchilla", pool={"A": "seed"})
+    assert with_drift(seeds, "auto") is seeds
+    assert with_drift(seeds, "drift").structure.drift is not None

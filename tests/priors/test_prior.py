@@ -234,6 +234,16 @@ def test_the_floor_is_expected_below_the_least_value_in_any_unit():
         assert np.median(draws) / unit == pytest.approx(1.2, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("metric", "least", "most"), [("error_rate", 0.15, 0.25), ("wer", 0.15, 0.25), ("loss_nats", 0.0, 0.03)]
+)
+def test_a_perfect_model_makes_no_errors_but_has_a_loss(metric, least, most):
+    prior = default_prior(KINDS["Irreducible"], Outcome.of(np.array([0.4, 0.6, 0.8]), metric))
+    draws = prior.sample(np.random.default_rng(0), 20_000)
+    assert least < np.mean(draws < 0.05) < most
+    assert np.mean(draws < 0.4) > 0.7
+
+
 def test_values_that_are_not_positive_have_scales_too():
     outcome = Outcome.of(np.array([-0.4, 0.0, 0.6]))
     assert outcome.least > 0
