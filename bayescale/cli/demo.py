@@ -124,7 +124,9 @@ def _families(console: "Console", folder: Path, seed: int) -> None:
         f"\n[bold]2. Families share strength[/bold]: {len(runs)} runs of Gadre et al. 2024 "
         f"(arXiv 2403.08540) on {names}; floor and amplitudes vary by family, exponents are common."
     )
-    pooled = _fit(console, runs, pool={"E": "family", "A": "family", "B": "family"}, seed=seed)
+    pooled = _fit(
+        console, runs, pool={"E": "family", "A": "family", "B": "family"}, discrepancy=None, seed=seed
+    )
     found = bs.intervals(pooled, prob=0.8)
     table = _table("quantity", *(n.removeprefix("openlm-") for n in found["family"].values), "population")
     for letter in ("E", "A", "B"):
