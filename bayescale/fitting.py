@@ -241,6 +241,7 @@ def target_of(spec: Spec, density: Density) -> tuple[Target, Any]:
         starts=starting_points(density),
         symbolic=lambda: build(spec),
         width=spec.value.size,
+        fitted=coordinates.fitted,
     )
     return target, coordinates
 

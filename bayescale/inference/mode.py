@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayescale.errors import InputError
+from bayescale.inference.climb import scored, second_order
 from bayescale.inference.target import Target
 
 __all__ = ["Mode", "find_mode"]
 
 _FAR = 4.0  # posterior deviations between two tops from which samples about one do not find the other
+_MOST_DIFFERENCED = 40  # coordinates up to which differences of the density cost less than gradients
+_STEEP, _STEEP_BY_DIFFERENCES = 1e-4, 1e-2  # posterior deviations from the top that are near enough
 _NEGLIGIBLE = 6.0  # nats: a top with less than a four-hundredth of the mass moves no interval
 
 
@@ -50,15 +53,15 @@ def find_mode(target: Target, n_starts: int = 4) -> Mode:
     with np.errstate(all="ignore"):  # far from the mode a law may overflow
         heights = np.nan_to_num(target.heights(target.starts), nan=-np.inf)
         chosen = _spread_out(target.starts, heights, n_starts)
-        ends = [_climb(target, start) for start in chosen]
+        ends = _climbed(target, chosen)
         if not ends:
             raise InputError(
                 f"the posterior has no finite density at any of {len(heights)} plausible points: the law's "
                 "formula may fail on numbers (a division by zero, the log of a negative one), or the priors "
                 "rule the runs out. See what they expect with bayescale.prior_predictive(runs, law)."
             )
-        ends.sort(key=lambda end: -end[0])
-        best = _polish(target, ends[0][1])
+        ends.sort(key=lambda end: -end.height)
+        best = _polish(target, ends[0])
         return replace(best, rivals=_rivals(target, best, ends[1:]))
 
 
@@ -74,12 +77,12 @@ def _spread_out(starts: np.ndarray, heights: np.ndarray, count: int) -> np.ndarr
     return starts[taken]
 
 
-def _rivals(target: Target, best: Mode, ends: list[tuple[float, np.ndarray]]) -> tuple[np.ndarray, ...]:
+def _rivals(target: Target, best: Mode, ends: list["_End"]) -> tuple[np.ndarray, ...]:
     """Tops apart from the best, by ends nearly as high that lie far from it."""
     rivals: list[Mode] = []
-    for height, point in ends:
-        if best.log_density - height < _NEGLIGIBLE and _apart(best, point):
-            top = _polish(target, point)
+    for end in ends:
+        if best.log_density - end.height < _NEGLIGIBLE and _apart(best, end.point):
+            top = _polish(target, end)
             if _apart(best, top.point) and all(_apart(rival, top.point) for rival in rivals):
                 rivals.append(top)
     return tuple(r.point for r in rivals if _log_mass(best) - _log_mass(r) < _NEGLIGIBLE)
@@ -94,23 +97,56 @@ def _log_mass(mode: Mode) -> float:
     return mode.log_density + 0.5 * float(np.linalg.slogdet(mode.covariance)[1])
 
 
-def _polish(target: Target, point: np.ndarray) -> Mode:
+@dataclass(frozen=True, eq=False)
+class _End:
+    """Where a climb ended, with the curvature there if the climb knows it."""
+
+    height: float
+    point: np.ndarray
+    bend: np.ndarray | None = None
+
+
+def _climbed(target: Target, starts: np.ndarray) -> list[_End]:
+    if target.fitted is None or target.dim > _MOST_DIFFERENCED:
+        return [_climb(target, start) for start in starts]
+    points, heights, bends = scored(target, starts)
+    return [_End(float(h), p, b) for h, p, b in zip(heights, points, bends, strict=True) if np.isfinite(h)]
+
+
+def _polish(target: Target, end: _End) -> Mode:
     """Newton steps from near the top to it."""
+    point, by_differences = end.point, end.bend is not None
+    covariance = _inverse(end.bend) if end.bend is not None else None
     for _ in range(20):
-        height, slope = target.gradient(point)
-        covariance = _inverse(_curvature(target, point))
+        height, slope, covariance = _bent(target, point, covariance if by_differences else None)
         step = covariance @ slope
         steepness = float(np.sqrt(max(slope @ step, 0.0)))
-        if steepness < 1e-4:
+        if steepness < (_STEEP_BY_DIFFERENCES if by_differences else _STEEP):
             break
         moved = _line_search(target, point, height, step)
         if moved is None:
             break
         point = moved
+    assert covariance is not None
     return Mode(point, height, covariance, steepness)
 
 
-def _climb(target: Target, start: np.ndarray) -> tuple[float, np.ndarray]:
+def _bent(
+    target: Target, point: np.ndarray, covariance: np.ndarray | None
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Height, slope and inverse curvature at a point; by differences along the axes of a known covariance."""
+    if covariance is None:
+        height, slope = target.gradient(point)
+        return height, slope, _inverse(_curvature(target, point))
+    root = np.linalg.cholesky(covariance)
+    height, slope, bend = second_order(target, point, root)
+    if not (np.isfinite(slope).all() and np.isfinite(bend).all()):
+        height, slope = target.gradient(point)
+        return height, slope, _inverse(_curvature(target, point))
+    return height, np.linalg.solve(root.T, slope), root @ _inverse(bend) @ root.T
+
+
+def _climb(target: Target, start: np.ndarray) -> _End:
     from scipy.optimize import minimize
 
     def downhill(q: np.ndarray) -> tuple[float, np.ndarray]:
@@ -120,7 +156,7 @@ def _climb(target: Target, start: np.ndarray) -> tuple[float, np.ndarray]:
         return -height, -slope
 
     found = minimize(downhill, start, jac=True, method="BFGS", options={"maxiter": 300, "gtol": 1e-2})
-    return -float(found.fun), found.x
+    return _End(-float(found.fun), found.x)
 
 
 def _line_search(target: Target, point: np.ndarray, height: float, step: np.ndarray) -> np.ndarray | None:

@@ -8,9 +8,7 @@ import numpy as np
 
 __all__ = ["Draws", "Settings", "Target"]
 
-_BATCH = (
-    400_000  # numbers worked on at once when the density is evaluated at many points: they fit in a cache
-)
+_BATCH = 60_000  # numbers worked on at once when the density is evaluated at many points: they fit a cache
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,10 @@ class Target:
         Makes the same posterior as a ``pymc.Model``; called only by engines that need it.
     width : int, default 64
         Numbers that the density works on for one point, such as one for each run.
+    fitted : callable, optional
+        Array of shape ``(point, dim)`` to the log densities, what each run is expected to be, shape
+        ``(point, run)`` on the scale of the scatter, and that scatter; NumPy. Climbs take their curvature
+        from it.
     """
 
     names: tuple[str, ...]
@@ -39,6 +41,7 @@ class Target:
     starts: np.ndarray
     symbolic: Callable[[], Any]
     width: int = 64
+    fitted: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
 
     @property
     def dim(self) -> int:
@@ -47,7 +50,7 @@ class Target:
 
     def heights(self, points: np.ndarray) -> np.ndarray:
         """Log density of each of many points, shape ``(point, dim)``, by parts that memory holds."""
-        step = max(1, _BATCH // max(64 * self.dim, self.width))
+        step = max(1, _BATCH // max(16 * self.dim, self.width))
         with np.errstate(all="ignore"):
             parts = [self.log_density(points[i : i + step]) for i in range(0, len(points), step)]
         return np.concatenate([np.asarray(part) for part in parts])

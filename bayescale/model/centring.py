@@ -109,6 +109,12 @@ class Adapted:
         blocks, moved, log_jacobian = self._carry(p)
         return self.density.of_blocks(p, blocks, moved) + log_jacobian
 
+    def fitted(self, p: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log densities, expected values of the runs on the scale of the noise, and their scatter; NumPy."""
+        blocks, moved, log_jacobian = self._carry(p)
+        heights, rows, scatter = self.density.fitted_of_blocks(p, blocks, moved)
+        return heights + log_jacobian, rows, scatter
+
     def gradient(self, p: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and gradient at one point, by a complex step along each coordinate."""
         return by_steps(self, p)

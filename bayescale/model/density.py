@@ -13,11 +13,12 @@ import numpy as np
 
 from bayescale.inference.slopes import STEP, by_steps
 from bayescale.laws.elementwise import Array, exp, log, where
+from bayescale.laws.powers import with_logs
 from bayescale.laws.pure import pure_range
 from bayescale.model.dependence import row_noise, row_offset, row_sigma, size_at
 from bayescale.model.drift import WEIGHTS, conditional, delta, shifted
 from bayescale.model.measured import SCATTER
-from bayescale.model.noise import forward
+from bayescale.model.noise import forward, scatter_of, total
 from bayescale.model.noise_scale import SLOPE
 from bayescale.model.spec import Spec
 from bayescale.model.structure import Block, effect, measured_means, row_parameters
@@ -71,6 +72,11 @@ class Density:
         return self.spec.scaled
 
     @cached_property
+    def _powers(self) -> tuple[np.ndarray, ...]:
+        """The same with their logs at hand, for values that are NumPy's."""
+        return tuple(with_logs(x) for x in self._scaled)
+
+    @cached_property
     def centre(self) -> tuple[float, ...]:
         """Scaled inputs at the middle of the runs: the reference scales, but for raw sizes of modalities.
 
@@ -113,7 +119,9 @@ class Density:
     def curve(self, blocks: Mapping[str, Array]) -> Array:
         """The law at every row, with its misfit; last axis is the row."""
         s = self.spec.structure
-        law = s.law(*self._scaled, **row_parameters(s, blocks, self.spec.index))
+        learnt = row_parameters(s, blocks, self.spec.index)
+        ours = all(isinstance(x, np.ndarray | np.generic) for x in learnt.values())
+        law = s.law(*(self._powers if ours else self._scaled), **learnt)
         return shifted(s.noise.on, law, delta(s.drift, blocks, self._bends)) if s.drift else law
 
     def mean(self, blocks: Mapping[str, Array]) -> Array:
@@ -207,7 +215,8 @@ class Density:
 
     def _log_data(self, blocks: Mapping[str, Array]) -> Array:
         """Log density of all values and all measurement rows."""
-        found = self.log_likelihood(blocks).sum(-1)
+        mean, noise = self.mean(blocks), self.noise(blocks)
+        found = total(self.spec.structure.noise, self.spec.value, mean, self.spec.error, **noise)
         for letter in self.spec.measured:
             found = found + self.log_measured(blocks, letter).sum(-1)
         return found
@@ -232,6 +241,18 @@ class Density:
             return dict(blocks)
         name = self._floor[0].name
         return dict(blocks) | {name: where(blocks[name] > 0, blocks[name], 1.0)}
+
+    def fitted(self, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log densities, expected values of the runs on the scale of the noise, and their scatter; NumPy."""
+        return self.fitted_of_blocks(q, self.blocks(q))
+
+    def fitted_of_blocks(
+        self, q: np.ndarray, blocks: Mapping[str, np.ndarray], moved: Mapping[str, np.ndarray] | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The same where the unknowns are worked out already; `moved` as in `log_prior`."""
+        s, safe = self.spec.structure, self.with_floor(blocks)
+        rows = forward(s.noise.on, self.mean(safe))
+        return self.of_blocks(q, blocks, moved), rows, scatter_of(s.noise, self.spec.error, self.noise(safe))
 
     def gradient(self, q: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and gradient at one point, shape ``(dim,)``.
@@ -277,7 +298,7 @@ class Density:
         slopes = {}
         for letter, kind in s.law.parameters.items():
             moved = unlink(kind, link(kind, np.atleast_1d(rows[letter])) + 1j * STEP)
-            value = forward(s.noise.on, s.law(*self._scaled, **(rows | {letter: moved})))
+            value = forward(s.noise.on, s.law(*self._powers, **(rows | {letter: moved})))
             slopes[letter] = np.broadcast_to(value.imag / STEP, self.spec.value.shape)
         scatter = row_sigma(s, blocks, self.spec.index, self._size) if "sigma" in blocks else 0.05
         return slopes, 1.0 / (np.asarray(scatter) ** 2 + self.spec.error**2)
@@ -305,7 +326,7 @@ class Density:
         if self._size is not None:
             learnt["sigma"] = learnt["sigma"] * self._size ** blocks[SLOPE]
         found = s.noise.log_density(
-            self.spec.value, s.law(*self._scaled, **stepped), self.spec.error, **learnt
+            self.spec.value, s.law(*self._powers, **stepped), self.spec.error, **learnt
         )
         every = np.broadcast_to(np.asarray(found, dtype=complex), (width, self.spec.value.size))
         slopes = np.imag(every) / STEP

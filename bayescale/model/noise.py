@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayescale.errors import InputError
-from bayescale.laws.elementwise import Array, lgamma, log, log1p, maximum, minimum, sqrt
+from bayescale.laws.elementwise import Array, lgamma, log, log1p, maximum, minimum, sqrt, sum_log1p
 from bayescale.model.noise_scale import EDGE, Noise, On, backward, forward, log_slope, scale_prior
 from bayescale.model.strays import AsymmetricLaplace, Contaminated
 from bayescale.priors import Outcome, Prior
@@ -100,7 +100,17 @@ class StudentT:
         spread2 = sigma**2 + error**2
         z2 = (forward(self.on, value) - forward(self.on, mean)) ** 2 / spread2
         constant = lgamma((df + 1) / 2) - lgamma(df / 2) - 0.5 * log(df * math.pi * spread2)
-        return constant - (df + 1) / 2 * log1p(z2 / df) + log_slope(self.on, value)
+        return constant - (df + 1) / 2 * log(1.0 + z2 / df) + log_slope(self.on, value)
+
+    def total(self, value: Array, mean: Array, error: Array, *, sigma: Array, nu: Array = None) -> Array:
+        """Log density of all values together: the sum of `log_density` over the last axis."""
+        df: Array = self.nu if nu is None else nu
+        spread2 = (sigma**2 + error**2) * df if np.any(error) else sigma**2 * df
+        z2 = (forward(self.on, value) - forward(self.on, mean)) ** 2 / spread2
+        constant = lgamma((df + 1) / 2) - lgamma(df / 2) - 0.5 * log(math.pi * spread2)
+        tails = (df + 1) / 2 * sum_log1p(z2)[..., None]
+        per_row = np.size(value) / constant.shape[-1]  # one constant for all rows, or one for each
+        return (per_row * constant).sum(-1) - tails[..., 0] + log_slope(self.on, value).sum(-1)
 
     def weight(self, z2: Array, *, nu: Array = None, **others: Array) -> Array:
         """Weight of a run whose squared deviation is `z2` variances, against one of normal scatter."""
@@ -203,6 +213,26 @@ class Beta:
             dims="run",
         )
 
+
+def total(noise: Noise, value: Array, mean: Array, error: Array, **learnt: Array) -> Array:
+    """Log density of all values together; last axis of each argument is the row."""
+    if isinstance(noise, StudentT):
+        return noise.total(value, mean, error, **learnt)
+    return noise.log_density(value, mean, error, **learnt).sum(-1)
+
+
+def scatter_of(noise: Noise, error: np.ndarray, learnt: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Deviation of a run about its mean, such that its inverse square is what a run tells of that mean."""
+    if "sigma" not in learnt:
+        return np.full((*np.shape(next(iter(learnt.values())))[:-1], 1), _NO_SIGMA)
+    scatter = np.sqrt(learnt["sigma"] ** 2 + error**2) if np.any(error) else learnt["sigma"]
+    if not isinstance(noise, StudentT):
+        return scatter
+    df = learnt["nu"] if noise.nu is None else noise.nu
+    return scatter * np.sqrt((df + 3.0) / (df + 1.0))
+
+
+_NO_SIGMA = 0.05  # stands for the scatter of scores, whose noise has a precision
 
 NOISES: Mapping[str, Any] = {
     "normal": Normal(),

@@ -4,14 +4,19 @@ import numpy as np
 
 from bayescale.inference.target import Target
 from bayescale.model.density import Density
+from bayescale.model.drift import SIZE, WEIGHTS
+from bayescale.model.noise import forward
 
 __all__ = ["climbed", "starting_points"]
+
+_SIZES = (1.0, 0.3, 3.0)  # of the drift, over what is expected, at the starts about the law alone
 
 
 def starting_points(density: Density, count: int = 64, random_seed: int = 0) -> np.ndarray:
     """Prior medians and a spread of prior draws, as flat vectors of shape ``(count, dim)``.
 
-    Population values are drawn from their priors at half their width, effects start at zero.
+    Population values are drawn from their priors at half their width, effects start at zero. Where there is
+    a drift, a few start at the law that it leaves alone, with drifts of several sizes.
     """
     rng = np.random.default_rng(random_seed)
     blocks = {}
@@ -24,10 +29,35 @@ def starting_points(density: Density, count: int = 64, random_seed: int = 0) -> 
         middle = np.median(free)
         shift = np.concatenate([[0.0], 0.5 * (free[: count - 1] - middle)])
         blocks[block.name] = np.asarray(block.prior.constrain(middle + shift))
+    if density.spec.structure.drift and not density.spec.structure.pool:
+        _start_at_tangent(density, blocks)
     return density.flatten(blocks)
+
+
+def _start_at_tangent(density: Density, blocks: dict[str, np.ndarray]) -> None:
+    """Move the first points to where the bends were made."""
+    spec, s = density.spec, density.spec.structure
+    assert s.drift is not None
+    here = dict(s.drift.tangent)
+    law = s.law(*spec.scaled, **here)
+    away = forward(s.noise.on, spec.value) - forward(s.noise.on, np.broadcast_to(law, spec.value.shape))
+    here["sigma"] = max(float(np.median(np.abs(away))), 1e-6)
+    for i, factor in enumerate(_SIZES[: len(blocks[SIZE])]):
+        for name, value in here.items():
+            blocks[s.population(name) if name in s.law.parameters else name][i] = value
+        blocks[SIZE][i] = factor * blocks[SIZE][0]
+        blocks[WEIGHTS][i] = 0.0
 
 
 def climbed(density: Density, starts: np.ndarray | None = None) -> Target:
     """What `find_mode` needs in order to climb a density, from points of its own unless given."""
     points = starting_points(density, 24) if starts is None else starts
-    return Target(density.names, density, density.gradient, points, lambda: None, density.spec.value.size)
+    return Target(
+        names=density.names,
+        log_density=density,
+        gradient=density.gradient,
+        starts=points,
+        symbolic=lambda: None,
+        width=density.spec.value.size,
+        fitted=density.fitted,
+    )
