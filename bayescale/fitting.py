@@ -13,6 +13,7 @@ from bayescale.inference.memory import FOR_JAX_GB, allowed_gb, present_gb
 from bayescale.inference.slopes import by_jax
 from bayescale.inference.target import Draws, Settings, Target
 from bayescale.laws import Law
+from bayescale.model.bent import Bent
 from bayescale.model.centring import adapt
 from bayescale.model.density import Density, with_middle
 from bayescale.model.drift import Drift
@@ -233,15 +234,21 @@ def target_of(spec: Spec, density: Density) -> tuple[Target, Any]:
     from bayescale.model.start import starting_points
 
     coordinates = adapt(density)
+    starts = starting_points(density)
+    inner = coordinates.inner if isinstance(coordinates, Bent) else ()
+    if isinstance(coordinates, Bent):
+        starts[:, list(inner)] = 0.0
+        starts[0] = coordinates.top
     many = coordinates.dim > _MOST_STEPPED and allowed_gb() > FOR_JAX_GB
     target = Target(
         names=coordinates.names,
         log_density=coordinates,
         gradient=by_jax(coordinates) if many else coordinates.gradient,
-        starts=starting_points(density),
+        starts=starts,
         symbolic=lambda: build(spec),
         width=spec.value.size,
         fitted=coordinates.fitted,
+        inner=inner,
     )
     return target, coordinates
 

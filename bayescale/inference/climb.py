@@ -37,10 +37,10 @@ class _Climbers:
             mine[those] = theirs
 
 
-def scored(target: Target, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ends of climbs from several starts, shape (start, dim), with their heights and curvatures."""
-    at = _looked_about(target, starts)
-    damping = np.full(len(starts), 1e-3)
+def scored(target: Target, starts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ends of climbs, shape (start, dim), with their heights and curvatures; from all starts unless given."""
+    at = _looked_about(target, target.starts if starts is None else starts)
+    damping = np.full(len(at.points), 1e-3)
     climbing = np.flatnonzero(np.isfinite(at.heights))
     for _ in range(_STEPS):
         bends, slopes = at.bends[climbing], at.slopes[climbing]

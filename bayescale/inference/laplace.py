@@ -18,7 +18,8 @@ __all__ = ["KHAT_LIMIT", "laplace"]
 
 KHAT_LIMIT = 0.5  # below it the weights have finite variance (Vehtari et al. 2024, arXiv:1507.02646)
 _TAILS = 7.0  # degrees of freedom of the proposal: heavier than the posterior in every trial
-_ROUNDS = 4
+_ROUNDS_OF_FEW, _ROUNDS = 4, 6  # of moving the proposal: more where many coordinates are to be learnt
+_LEARNT_FROM, _LEAST_POWER = 12, 0.05  # draws for each coordinate that a covariance is learnt from
 _EASY = 0.25  # share of its proposals that an easy posterior's weights are worth
 _MORE = 4  # times as many proposals before a posterior that is less easy is believed
 _MOST_WORK = 1_000_000_000  # proposals times runs above which 4,000 proposals, still enough, must do
@@ -43,17 +44,19 @@ def laplace(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
     centre, covariance = mode.point, mode.covariance
     best: _Proposed | None = None
     rounds = 0
-    for rounds in range(1, _ROUNDS + 1):  # noqa: B007
+    most = _ROUNDS if target.inner else _ROUNDS_OF_FEW
+    for rounds in range(1, most + 1):  # noqa: B007
         found = _proposed(target, centre, covariance, size, rng)
         if best is None or found.merit > best.merit:
             best = found
         if found.khat <= KHAT_LIMIT and found.effective >= max(1000.0, _EASY * size):
             break
-        if not np.isfinite(found.khat) or found.effective < 5 * target.dim:
+        if not np.isfinite(found.khat) or (found.effective < 5 * target.dim and not target.inner):
             covariance = 1.5 * covariance  # too few carry weight to learn from: look wider
             continue
-        centre = found.weights @ found.points
-        covariance = 1.1 * np.cov(found.points.T, aweights=found.weights).reshape(target.dim, target.dim)
+        weights = _tempered(found.weights, _LEARNT_FROM * target.dim)
+        centre = weights @ found.points
+        covariance = 1.1 * np.cov(found.points.T, aweights=weights).reshape(target.dim, target.dim)
     assert best is not None
     if best.khat <= KHAT_LIMIT and best.effective < _EASY * size:
         # A k-hat near the limit hangs on the seed: a deeper look into the tail settles it.
@@ -99,20 +102,49 @@ def _proposed(
     return _Proposed((centre, covariance), points, weights, khat, 1.0 / float(np.sum(weights**2)))
 
 
+def _tempered(weights: np.ndarray, worth: float) -> np.ndarray:
+    """The weights, raised to the power below 1 that makes them worth so many draws where they are not."""
+    power = 1.0
+    while 1 / np.sum(weights**2) < worth and power > _LEAST_POWER:
+        power *= 0.8
+        weights = weights**0.8
+        weights = weights / weights.sum()
+    return weights
+
+
 def _propose(
     target: Target, centre: np.ndarray, covariance: np.ndarray, size: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points from the Student-t and the log ratio of density to proposal."""
-    dim = centre.size
-    values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.clip(values, 1e-14, None))
-    normal = rng.standard_normal((size, dim))
+    """Points from the Student-t and the log ratio of density to proposal.
+
+    Coordinates that are nearly normal given the others are proposed so: heavy tails in dozens of them at
+    once would put nearly all points where there is nothing.
+    """
+    inner = np.array(target.inner, dtype=int)
+    outer = np.setdiff1d(np.arange(target.dim), inner)
+    normal = rng.standard_normal((size, outer.size))
     stretch = rng.chisquare(_TAILS, size) / _TAILS
-    points = centre + (normal / np.sqrt(stretch)[:, None]) @ root.T
+    root, inverse = _roots(covariance[np.ix_(outer, outer)])
+    far = normal / np.sqrt(stretch)[:, None]
+    points = np.empty((size, target.dim))
+    points[:, outer] = centre[outer] + far @ root.T
     distance = (normal**2).sum(1) / stretch
-    log_proposal = -0.5 * (_TAILS + dim) * np.log1p(distance / _TAILS)
+    log_proposal = -0.5 * (_TAILS + outer.size) * np.log1p(distance / _TAILS)
+    if inner.size:
+        slope = covariance[np.ix_(inner, outer)] @ inverse.T
+        rest = _roots(covariance[np.ix_(inner, inner)] - slope @ slope.T)[0]
+        more = rng.standard_normal((size, inner.size))
+        points[:, inner] = centre[inner] + far @ slope.T + more @ rest.T
+        log_proposal = log_proposal - 0.5 * (more**2).sum(1)
     heights = target.heights(points)
     return points, np.where(np.isfinite(heights), heights - log_proposal, -np.inf)
+
+
+def _roots(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Square root of a covariance and its inverse."""
+    values, vectors = np.linalg.eigh(covariance)
+    widths = np.sqrt(np.clip(values, 1e-14, None))
+    return vectors * widths, (vectors / widths).T
 
 
 def _resample(weights: np.ndarray, wanted: int, rng: np.random.Generator) -> np.ndarray:

@@ -138,12 +138,14 @@ def _bent(
     if covariance is None:
         height, slope = target.gradient(point)
         return height, slope, _inverse(_curvature(target, point))
-    root = np.linalg.cholesky(covariance)
+    values, vectors = np.linalg.eigh(covariance)
+    widths = np.sqrt(np.clip(values, 1e-12 * values[-1], None))
+    root = vectors * widths
     height, slope, bend = second_order(target, point, root)
     if not (np.isfinite(slope).all() and np.isfinite(bend).all()):
         height, slope = target.gradient(point)
         return height, slope, _inverse(_curvature(target, point))
-    return height, np.linalg.solve(root.T, slope), root @ _inverse(bend) @ root.T
+    return height, vectors @ (slope / widths), root @ _inverse(bend) @ root.T
 
 
 def _climb(target: Target, start: np.ndarray) -> _End:

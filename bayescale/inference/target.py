@@ -33,6 +33,8 @@ class Target:
         Array of shape ``(point, dim)`` to the log densities, what each run is expected to be, shape
         ``(point, run)`` on the scale of the scatter, and that scatter; NumPy. Climbs take their curvature
         from it.
+    inner : tuple of int
+        Places of coordinates that are near standard normal given the others, without heavy tails.
     """
 
     names: tuple[str, ...]
@@ -42,6 +44,7 @@ class Target:
     symbolic: Callable[[], Any]
     width: int = 64
     fitted: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
+    inner: tuple[int, ...] = ()
 
     @property
     def dim(self) -> int:

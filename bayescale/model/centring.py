@@ -13,7 +13,6 @@ with precision :math:`\sum_g (H_g^{-1} + D^2)^{-1}` plus that of the prior. It i
 coordinates: a poor H costs speed, never correctness.
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -22,11 +21,13 @@ import numpy as np
 from bayescale.inference.mode import find_mode
 from bayescale.inference.slopes import by_steps
 from bayescale.laws.elementwise import Array, log, sqrt, stack
+from bayescale.model.bent import Bent, bent
 from bayescale.model.density import Density, with_middle
 from bayescale.model.measured_frame import Level, Rows, in_order, level_for, rows_for, told_by_rows
 from bayescale.model.noise import forward
 from bayescale.model.noise_frame import Offsets, Scatters, offsets_for, placed, scatters_for
 from bayescale.model.noise_scale import SIGMA
+from bayescale.model.small_matrices import cholesky, log_diagonal, solve_lower, solve_upper, swap
 from bayescale.model.spec import Spec, without_pooling
 from bayescale.model.start import climbed
 from bayescale.model.structure import Structure
@@ -136,7 +137,7 @@ class Adapted:
             frame = _with_rows(fixed, s, blocks)
             names = [f"{letters[i]}_offset_{factor}" for i in frame.pooled]
             spread = stack([blocks[f"{letters[i]}_sd_{factor}"] for i in frame.pooled])[..., None, :]
-            root = _cholesky(_within(frame, spread))
+            root = cholesky(_within(frame, spread))
             if self.population:
                 z = stack([p[..., self.density.slices[s.population(k)][1]] for k in letters])
                 mu, log_width = _population(frame, spread, root, z)
@@ -150,10 +151,10 @@ class Adapted:
             away = frame.middle - here[..., None, :]
             drawn = (frame.information * away[..., None, :]).sum(-1) + frame.pull
             right = spread * drawn[..., np.array(frame.pooled)]
-            half = _solve_lower(root, right) + stack([blocks[n] for n in names])
-            offsets = _solve_upper(root, half)
+            half = solve_lower(root, right) + stack([blocks[n] for n in names])
+            offsets = solve_upper(root, half)
             blocks.update({name: offsets[..., i] for i, name in enumerate(names)})
-            total = total - _log_diagonal(root).sum(-1)
+            total = total - log_diagonal(root).sum(-1)
         if self.offsets or self.scatters:
             blocks, log_jacobian = placed(self.density, blocks, self.offsets, self.scatters)
             total = total + log_jacobian
@@ -182,83 +183,24 @@ def _population(frame: Frame, spread: Array, root: Array, z: Array) -> tuple[Arr
     """Population values on the link scale from standard coordinates, and the log of their width."""
     pooled = np.array(frame.pooled)
     reach = spread[..., None] * frame.information[..., pooled, :]  # (..., group, pooled, letter)
-    columns = _solve_lower(root, _swap(reach))  # (..., group, letter, pooled)
+    columns = solve_lower(root, swap(reach))  # (..., group, letter, pooled)
     known = frame.information - (columns[..., :, None, :] * columns[..., None, :, :]).sum(-1)
     precision = known.sum(-3) + np.diag(frame.prior_precision)
-    slope = _solve_lower(root, spread * frame.pull[..., pooled])
+    slope = solve_lower(root, spread * frame.pull[..., pooled])
     told = (known * frame.middle[:, None, :]).sum(-1) + frame.pull - (columns * slope[..., None, :]).sum(-1)
     pull = told.sum(-2) + frame.prior_precision * frame.prior_mean
-    width = _cholesky(precision)
-    return _solve_upper(width, _solve_lower(width, pull) + z), _log_diagonal(width)
+    width = cholesky(precision)
+    return solve_upper(width, solve_lower(width, pull) + z), log_diagonal(width)
 
 
-# Linear algebra of small matrices along the last axes. JAX has its own, which compiles sooner; for NumPy it
-# is written out in plain arithmetic, since a complex step must pass through it.
-
-
-def _swap(matrix: Array) -> Array:
-    return matrix.swapaxes(-1, -2)
-
-
-def _in_jax(value: Array) -> bool:
-    """Whether a matrix is JAX's; one number by one is as soon divided by hand, and compiles sooner."""
-    return value.shape[-1] > 1 and type(value).__module__.partition(".")[0] in ("jax", "jaxlib")
-
-
-def _cholesky(matrix: Array) -> Array:
-    if _in_jax(matrix):
-        return sys.modules["jax.numpy"].linalg.cholesky(matrix)
-    columns = []
-    for j in range(matrix.shape[-1]):
-        below = (np.arange(matrix.shape[-1]) >= j).astype(float)
-        columns.append(below * matrix[..., j] / sqrt(matrix[..., j, j])[..., None])
-        matrix = matrix - columns[-1][..., :, None] * columns[-1][..., None, :]
-    return stack(columns)
-
-
-def _log_diagonal(lower: Array) -> Array:
-    return log(lower.diagonal(0, -2, -1)).sum(-1)
-
-
-def _solve_lower(lower: Array, right: Array) -> Array:
-    """Solution along the last axis of `right`, which may carry one axis more than the factor's rows."""
-    many = right.ndim == lower.ndim
-    if _in_jax(lower):
-        solve = sys.modules["jax"].scipy.linalg.solve_triangular
-        return (
-            _swap(solve(lower, _swap(right), lower=True))
-            if many
-            else solve(lower, right[..., None], lower=True)[..., 0]
-        )
-    found: list[Array] = []
-    for j in range(lower.shape[-1]):
-        column = lower[..., None, :, j] if many else lower[..., j]
-        found.append(right[..., j] / column[..., j])
-        right = right - found[-1][..., None] * column
-    return stack(found)
-
-
-def _solve_upper(lower: Array, right: Array) -> Array:
-    """Solution with the transposed factor."""
-    if _in_jax(lower):
-        return sys.modules["jax"].scipy.linalg.solve_triangular(lower, right[..., None], lower=True, trans=1)[
-            ..., 0
-        ]
-    found: list[Array] = [None] * lower.shape[-1]
-    for j in reversed(range(lower.shape[-1])):
-        value = right[..., j]
-        for m in range(j + 1, lower.shape[-1]):
-            value = value - lower[..., m, j] * found[m]
-        found[j] = value / lower[..., j, j]
-    return stack(found)
-
-
-def adapt(density: Density) -> Adapted | Density:
+def adapt(density: Density) -> Adapted | Bent | Density:
     """Adapted coordinates for a pooled specification; the density itself where nothing is pooled."""
     spec = density.spec
     s = spec.structure
     offsets = offsets_for(spec)
     if not s.pool and SIGMA not in s.noise_pool:
+        if s.drift and not offsets:
+            return bent(density)
         return Adapted(density, {}, False, {}, offsets) if offsets else density
     plain = all(_on_link_scale(s, k) for k in s.law.parameters)
     population = plain and len(s.factors) == 1

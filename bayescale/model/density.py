@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -107,7 +108,7 @@ class Density:
         return found
 
     @cached_property
-    def _bends(self) -> np.ndarray:
+    def bends(self) -> np.ndarray:
         """The bends at the runs, shape (run, bend)."""
         return self.spec.structure.bends_at(self.spec.inputs)
 
@@ -116,19 +117,23 @@ class Density:
         """What the scatter grows with, at the runs."""
         return size_at(self.spec.structure, self.spec.inputs)
 
-    def curve(self, blocks: Mapping[str, Array]) -> Array:
-        """The law at every row, with its misfit; last axis is the row."""
-        s = self.spec.structure
-        learnt = row_parameters(s, blocks, self.spec.index)
+    def law(self, blocks: Mapping[str, Array]) -> Array:
+        """The law at every row, without its misfit; last axis is the row, or of length 1."""
+        learnt = row_parameters(self.spec.structure, blocks, self.spec.index)
         ours = all(isinstance(x, np.ndarray | np.generic) for x in learnt.values())
-        law = s.law(*(self._powers if ours else self._scaled), **learnt)
-        return shifted(s.noise.on, law, delta(s.drift, blocks, self._bends)) if s.drift else law
+        return self.spec.structure.law(*(self._powers if ours else self._scaled), **learnt)
 
-    def mean(self, blocks: Mapping[str, Array]) -> Array:
+    def curve(self, blocks: Mapping[str, Array], law: Array = None) -> Array:
+        """The law at every row, with its misfit; `law` without, where that is known."""
+        s = self.spec.structure
+        law = self.law(blocks) if law is None else law
+        return shifted(s.noise.on, law, delta(s.drift, blocks, self.bends)) if s.drift else law
+
+    def mean(self, blocks: Mapping[str, Array], law: Array = None) -> Array:
         """Expected value of every row, that of its groups; last axis is the row."""
         s = self.spec.structure
-        offset = row_offset(s, blocks, self.spec.index)
-        return self.curve(blocks) if offset is None else shifted(s.noise.on, self.curve(blocks), offset)
+        offset, curve = row_offset(s, blocks, self.spec.index), self.curve(blocks, law)
+        return curve if offset is None else shifted(s.noise.on, curve, offset)
 
     def noise(self, blocks: Mapping[str, Array]) -> dict[str, Array]:
         """What the noise part learnt, for every row; last axis is the row, or of length 1."""
@@ -213,9 +218,9 @@ class Density:
         scatter = blocks[f"{letter}_scatter"][..., None]
         return SCATTER.log_density(rows.value, mean, rows.error, sigma=scatter)
 
-    def _log_data(self, blocks: Mapping[str, Array]) -> Array:
+    def _log_data(self, blocks: Mapping[str, Array], law: Array = None) -> Array:
         """Log density of all values and all measurement rows."""
-        mean, noise = self.mean(blocks), self.noise(blocks)
+        mean, noise = self.mean(blocks, law), self.noise(blocks)
         found = total(self.spec.structure.noise, self.spec.value, mean, self.spec.error, **noise)
         for letter in self.spec.measured:
             found = found + self.log_measured(blocks, letter).sum(-1)
@@ -226,13 +231,21 @@ class Density:
         return self.of_blocks(q, self.blocks(q))
 
     def of_blocks(
-        self, q: Array, blocks: Mapping[str, Array], moved: Mapping[str, Array] | None = None
+        self,
+        q: Array,
+        blocks: Mapping[str, Array],
+        moved: Mapping[str, Array] | None = None,
+        *,
+        law: Array = None,
     ) -> Array:
-        """Log posterior density where the unknowns are worked out already; `moved` as in `log_prior`."""
+        """Log posterior density where the unknowns are worked out already; `moved` as in `log_prior`.
+
+        `law` holds the law at the rows, without its misfit, where that is known too.
+        """
         if not self.middle:
-            return self.log_prior(q, blocks, moved) + self._log_data(blocks)
+            return self.log_prior(q, blocks, moved) + self._log_data(blocks, law)
         safe = self.with_floor(blocks)
-        found = self.log_prior(q, safe, moved) + self._log_data(safe)
+        found = self.log_prior(q, safe, moved) + self._log_data(safe, law)
         return where(blocks[self._floor[0].name] > 0, found, -math.inf)
 
     def with_floor(self, blocks: Mapping[str, Array]) -> dict[str, Array]:
@@ -247,12 +260,18 @@ class Density:
         return self.fitted_of_blocks(q, self.blocks(q))
 
     def fitted_of_blocks(
-        self, q: np.ndarray, blocks: Mapping[str, np.ndarray], moved: Mapping[str, np.ndarray] | None = None
+        self,
+        q: np.ndarray,
+        blocks: Mapping[str, np.ndarray],
+        moved: Mapping[str, np.ndarray] | None = None,
+        *,
+        law: Any = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same where the unknowns are worked out already; `moved` as in `log_prior`."""
+        """The same where the unknowns are worked out already, as in `of_blocks`."""
         s, safe = self.spec.structure, self.with_floor(blocks)
-        rows = forward(s.noise.on, self.mean(safe))
-        return self.of_blocks(q, blocks, moved), rows, scatter_of(s.noise, self.spec.error, self.noise(safe))
+        rows = forward(s.noise.on, self.mean(safe, law))
+        scatter = scatter_of(s.noise, self.spec.error, self.noise(safe))
+        return self.of_blocks(q, blocks, moved, law=law), rows, scatter
 
     def gradient(self, q: np.ndarray) -> tuple[float, np.ndarray]:
         """Log density and gradient at one point, shape ``(dim,)``.
