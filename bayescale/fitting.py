@@ -263,8 +263,8 @@ def _study(
     foreseen: list[Finding],
 ) -> "xr.DataTree":
     """Assemble the tree, judge the draws, and say what was found."""
-    from bayescale.diagnostics.convergence import convergence
-    from bayescale.model.posterior import assemble, with_findings
+    from bayescale.diagnostics.convergence import faults_found
+    from bayescale.model.posterior import assemble, note_findings
 
     findings = _outliers(density, blocks)
     if drawn.partial:
@@ -279,10 +279,11 @@ def _study(
     whole = {k: v for k, v in vars(settings).items() if k != "progressbar"}
     told = {"name": drawn.engine, "asked": asked, "partial": drawn.partial, **drawn.notes}
     tree = assemble(density, blocks, runs=table, statistics=drawn.statistics, engine=told, settings=whole)
-    findings += convergence(tree).findings
+    findings += faults_found(tree)
     findings = [f for f in findings if f not in foreseen]
     _heed("this fit asks for care:", findings, 4)
-    return with_findings(tree, [*foreseen, *findings])
+    note_findings(tree, [*foreseen, *findings])
+    return tree
 
 
 def _foreseen(spec: Spec, settings: Settings, asked: str) -> list[Finding]:

@@ -4,12 +4,14 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayescale.errors import InputError
 from bayescale.laws import Law
+from bayescale.laws.powers import with_logs
 from bayescale.model.density import Density
 from bayescale.model.spec import Spec, specify
 from bayescale.model.start import starting_points
@@ -137,6 +139,10 @@ class _Fit:
             )
         return cls(spec, tuple(spec.structure.law.parameters), np.log(spec.value), float(delta))
 
+    @cached_property
+    def _inputs(self) -> tuple[Floats, ...]:
+        return tuple(with_logs(x) for x in self.spec.scaled)
+
     def starts(self, random_seed: int) -> Floats:
         """Plausible points, as for the climb to a posterior's mode."""
         blocks = Density(self.spec).blocks(starting_points(Density(self.spec), _STARTS, random_seed))
@@ -190,7 +196,7 @@ class _Fit:
         """Log residuals, shape (..., row)."""
         s = self.spec.structure
         learnt = {k: unlink(s.law.parameters[k], points[..., i, None]) for i, k in enumerate(self.letters)}
-        return self.value - np.log(s.law(*self.spec.scaled, **learnt))
+        return self.value - np.log(s.law(*self._inputs, **learnt))
 
     def _slopes(self, points: Floats, away: Floats) -> Floats:
         """Derivatives of the log of the law, shape (refit, letter, row)."""

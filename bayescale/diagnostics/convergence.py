@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["Verdict", "convergence"]
+__all__ = ["Verdict", "convergence", "faults_found"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +75,20 @@ def convergence(
     for name, limit in {"rhat_limit": rhat_limit, "ess_limit": ess_limit, "khat_limit": khat_limit}.items():
         if not limit > 0:
             raise InputError(f"{name} is {limit!r}, but must be a positive number, such as the default.")
+    findings, drawn, engine = _judged(posterior, rhat_limit, ess_limit, khat_limit)
+    table = _table(drawn)
+    return Verdict(tuple(findings), table, _headline(findings, table, drawn.draws.shape, engine))
+
+
+def faults_found(posterior: "xr.DataTree") -> tuple[Finding, ...]:
+    """The findings of `convergence` alone, which of weighted draws cost next to nothing."""
+    return tuple(_judged(posterior)[0])
+
+
+def _judged(
+    posterior: "xr.DataTree", rhat_limit: float = 1.01, ess_limit: float = 400.0, khat_limit: float = 0.7
+) -> tuple[list[Finding], Scalars, Mapping[str, Any]]:
+    """Findings, gravest first, with the draws they are of and what the engine said."""
     told = record(posterior)
     engine = told.get("engine")
     engine = engine if isinstance(engine, Mapping) else {}
@@ -84,15 +98,13 @@ def convergence(
     findings = list(faults.of_chains(drawn, told, weighted="khat" in engine))
     drawn = faults.common_length(drawn)
     findings += faults.of_values(drawn)
-    table = _table(drawn)
     if "khat" in engine:
         findings += faults.of_weights(engine, khat_limit, ess_limit)
     else:
-        findings += faults.of_mixing(table, drawn.draws.shape, rhat_limit, ess_limit)
+        findings += faults.of_mixing(_table(drawn), drawn.draws.shape, rhat_limit, ess_limit)
         if engine.get("gradients", True):
             findings += faults.of_sampler(posterior, engine)
-    findings = gravest_first(findings)
-    return Verdict(tuple(findings), table, _headline(findings, table, drawn.draws.shape, engine))
+    return gravest_first(findings), drawn, engine
 
 
 def _table(drawn: Scalars) -> "pd.DataFrame":

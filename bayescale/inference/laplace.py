@@ -20,6 +20,7 @@ KHAT_LIMIT = 0.5  # below it the weights have finite variance (Vehtari et al. 20
 _TAILS = 7.0  # degrees of freedom of the proposal: heavier than the posterior in every trial
 _ROUNDS_OF_FEW, _ROUNDS = 4, 6  # of moving the proposal: more where many coordinates are to be learnt
 _LEARNT_FROM, _LEAST_POWER = 12, 0.05  # draws for each coordinate that a covariance is learnt from
+_PILOT = 250  # proposals for each coordinate by which the first proposal is moved, where these are few
 _EASY = 0.25  # share of its proposals that an easy posterior's weights are worth
 _MORE = 4  # times as many proposals before a posterior that is less easy is believed
 _MOST_WORK = 1_000_000_000  # proposals times runs above which 4,000 proposals, still enough, must do
@@ -42,6 +43,10 @@ def laplace(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
     size = max(8000, 2 * wanted)
     size = min(size, max(4000, _MOST_WORK // target.width))
     centre, covariance = mode.point, mode.covariance
+    if (pilot := _PILOT * target.dim) < size // 2:
+        found = _proposed(target, centre, covariance, pilot, rng)
+        if np.isfinite(found.khat) and found.effective >= 5 * target.dim:
+            centre, covariance = _learnt(target, found)
     best: _Proposed | None = None
     rounds = 0
     most = _ROUNDS if target.inner else _ROUNDS_OF_FEW
@@ -54,9 +59,7 @@ def laplace(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
         if not np.isfinite(found.khat) or (found.effective < 5 * target.dim and not target.inner):
             covariance = 1.5 * covariance  # too few carry weight to learn from: look wider
             continue
-        weights = _tempered(found.weights, _LEARNT_FROM * target.dim)
-        centre = weights @ found.points
-        covariance = 1.1 * np.cov(found.points.T, aweights=weights).reshape(target.dim, target.dim)
+        centre, covariance = _learnt(target, found)
     assert best is not None
     if best.khat <= KHAT_LIMIT and best.effective < _EASY * size:
         # A k-hat near the limit hangs on the seed: a deeper look into the tail settles it.
@@ -100,6 +103,13 @@ def _proposed(
     points, log_ratio = _propose(target, centre, covariance, size, rng)
     khat, weights = pareto_khat(log_ratio)
     return _Proposed((centre, covariance), points, weights, khat, 1.0 / float(np.sum(weights**2)))
+
+
+def _learnt(target: Target, found: _Proposed) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of weighted draws, the latter a little wider."""
+    weights = _tempered(found.weights, _LEARNT_FROM * target.dim)
+    covariance = np.cov(found.points.T, aweights=weights).reshape(target.dim, target.dim)
+    return weights @ found.points, 1.1 * covariance
 
 
 def _tempered(weights: np.ndarray, worth: float) -> np.ndarray:

@@ -138,9 +138,7 @@ def lgamma(x: Array) -> Array:
     """Logarithm of the gamma function."""
     library = _library(x)
     if library is np:
-        from scipy.special import gammaln, loggamma
-
-        return loggamma(x) if np.iscomplexobj(x) else gammaln(x)
+        return _lgamma(x)
     if library.__name__ == "jax.numpy":
         return sys.modules["jax"].scipy.special.gammaln(x)
     return library.gammaln(x)
@@ -164,3 +162,30 @@ def sum_log1p(x: Array) -> Array:
     for i in range(1, _AT_ONCE):
         product = product * whole[..., i * part : (i + 1) * part]
     return np.log(product).sum(-1) + np.log(whole[..., _AT_ONCE * part :]).sum(-1)
+
+
+_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+_HALF_LOG_2PI = 0.9189385332046727
+_FAR = 1e30
+_SHIFT = 7  # from which the series is exact to rounding
+
+
+def _lgamma(x: Array) -> Array:
+    """Logarithm of the gamma function in NumPy, of positive numbers: Stirling's series from 7 upwards.
+
+    SciPy's serves the others; loading it takes longer than a whole fit.
+    """
+    real = np.real(x)
+    if not np.all((real > 0) & (real < _FAR)):
+        from scipy.special import gammaln, loggamma
+
+        return loggamma(x) if np.iscomplexobj(x) else gammaln(x)
+    product = x
+    for i in range(1, _SHIFT):
+        product = product * (x + i)
+    far = x + _SHIFT
+    inverse = 1.0 / far
+    square, series = inverse * inverse, 0.0
+    for term in reversed(_STIRLING):
+        series = series * square + term
+    return (far - 0.5) * np.log(far) - far + _HALF_LOG_2PI + series * inverse - np.log(product)

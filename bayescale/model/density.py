@@ -269,6 +269,7 @@ class Density:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The same where the unknowns are worked out already, as in `of_blocks`."""
         s, safe = self.spec.structure, self.with_floor(blocks)
+        law = self.law(safe) if law is None else law
         rows = forward(s.noise.on, self.mean(safe, law))
         scatter = scatter_of(s.noise, self.spec.error, self.noise(safe))
         return self.of_blocks(q, blocks, moved, law=law), rows, scatter

@@ -1,8 +1,10 @@
 """From draws to the labelled tree that is the study: posterior, densities, runs and record."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["FORMAT", "LARGEST_POINTWISE", "assemble", "paper_values", "with_findings"]
+__all__ = ["FORMAT", "LARGEST_POINTWISE", "assemble", "note_findings", "paper_values"]
 
 FORMAT = 1
 LARGEST_POINTWISE = 50_000_000  # numbers; beyond it the pointwise log likelihood (8 bytes each) is left out
+_BATCH = 60_000  # numbers of the pointwise log likelihood worked out at once: they fit a cache
 _LIBRARIES = ("bayescale", "numpy", "xarray", "pymc", "numpyro", "nutpie", "arviz")
 
 
@@ -84,12 +87,10 @@ def assemble(
     return tree
 
 
-def with_findings(tree: "xr.DataTree", findings: Sequence[Finding]) -> "xr.DataTree":
-    """The same study with these findings in its record."""
+def note_findings(tree: "xr.DataTree", findings: Sequence[Finding]) -> None:
+    """Write what was found into the record of a tree that nobody else holds yet."""
     record = json.loads(tree.attrs["bayescale"]) | {"findings": [asdict(f) for f in findings]}
-    found = tree.copy()
-    found.attrs["bayescale"] = json.dumps(record)
-    return found
+    tree.attrs["bayescale"] = json.dumps(record)
 
 
 def paper_values(structure: Structure, at_reference: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,12 +158,13 @@ def _log_prior(s: Structure, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
 def _log_likelihood(density: Density, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
     import xarray as xr
 
-    values = np.stack(
-        [
-            density.log_likelihood({k: v[chain] for k, v in blocks.items()})
-            for chain in range(next(iter(blocks.values())).shape[0])
-        ]
-    )
+    flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in blocks.items()}
+    shape = next(iter(blocks.values())).shape[:2]
+    values = np.empty((math.prod(shape), density.spec.value.size))
+    step = max(1, _BATCH // density.spec.value.size)
+    for i in range(0, len(values), step):
+        values[i : i + step] = density.log_likelihood({k: v[i : i + step] for k, v in flat.items()})
+    values = values.reshape(*shape, -1)
     return xr.Dataset({"value": (("chain", "draw", "run"), values)}, {"run": list(density.spec.run_ids)})
 
 
@@ -203,7 +205,7 @@ def _record(spec: Spec, engine: Mapping[str, Any], settings: Mapping[str, Any]) 
     s = spec.structure
     return to_dict(s) | {
         "format": FORMAT,
-        "bayescale_version": version("bayescale"),
+        "bayescale_version": _version("bayescale"),
         "versions": {name: _version(name) for name in _LIBRARIES},
         "n_runs": int(spec.value.size),
         "input_range": {
@@ -220,6 +222,7 @@ def _record(spec: Spec, engine: Mapping[str, Any], settings: Mapping[str, Any]) 
     }
 
 
+@cache
 def _version(name: str) -> str:
     from importlib.metadata import PackageNotFoundError
 
