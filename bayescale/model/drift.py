@@ -19,7 +19,7 @@ misfit is what is left.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -46,6 +46,7 @@ __all__ = [
     "per_bend",
     "shifted",
     "slopes",
+    "stretches_beyond",
     "unit_of",
 ]
 
@@ -268,14 +269,22 @@ def beyond(bends: Bends, inputs: Mapping[str, np.ndarray], sizes: Sequence[np.nd
     shape (sample,) for each axis.
     """
     found: np.ndarray = np.zeros(())
+    for weight, bend in stretches_beyond(bends, inputs, sizes):
+        found = found + weight[:, None] * bend
+    return found * bends.unit
+
+
+def stretches_beyond(
+    bends: Bends, inputs: Mapping[str, np.ndarray], sizes: Sequence[np.ndarray]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The parts that `beyond` adds up: how each draw bends in one stretch, and what a unit of that does."""
     for a, axis in enumerate(bends.axes):
         place = np.asarray(axis.at(inputs))
         for side, (sign, ends) in enumerate(((1, axis.above), (-1, axis.below))):
             reach, far = ends[-1], float(np.max(sign * place, initial=0.0))
             for i in range(max(math.ceil((far - reach) / _BEYOND), 0)):
                 bend = _stretch(sign * place, reach + i * _BEYOND, reach + (i + 1) * _BEYOND)
-                found = found + (sizes[a] * _path(a, side, i, sizes[a].size))[:, None] * bend
-    return found * bends.unit
+                yield sizes[a] * _path(a, side, i, sizes[a].size), bend
 
 
 @lru_cache(maxsize=128)

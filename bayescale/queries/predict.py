@@ -1,20 +1,17 @@
 """Values expected at new scales, for known and unseen groups."""
 
-import os
 import warnings
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bayescale.errors import BayescaleWarning, InputError
-from bayescale.model.drift import shifted
-from bayescale.model.noise import Noise, backward, forward
+from bayescale.errors import BayescaleWarning
+from bayescale.queries.by_rows import asked, quantiles, reduced
 from bayescale.queries.members import answering, farthest, members_of, studies_of, told
-from bayescale.queries.scales import as_frame, check_prob, inputs_of
+from bayescale.queries.scales import as_frame, check_prob
 from bayescale.queries.scatter import kin_of, learnt_at, run_mean, with_named
-from bayescale.queries.study import NEW, Study, drifted, groups_of, parameters_at
+from bayescale.queries.study import NEW, Study, drifted, parameters_at
 from bayescale.runs.numbers import parse_numbers
 from bayescale.runs.schema import column_of
 
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["curve_draws", "predict", "predict_draws"]
 
-_BATCH = 400_000  # numbers worked on at once by one thread: they fit in its cache
 _FAR = 1.0  # decades beyond the runs from which a warning is due
 
 
@@ -81,10 +77,13 @@ def predict(
     check_prob(prob)
     studies, frame = studies_of(posterior), as_frame(scales)
     edges = [(1 - prob) / 2, 0.5, (1 + prob) / 2]
-    parts = _mapped(
-        lambda law, draws: (law.mean(0), *_quantiles(draws, edges)), studies, frame, kind, random_seed
+    columns = reduced(
+        lambda law, draws: np.stack([law.mean(1), *quantiles(draws, edges)]),
+        studies,
+        frame,
+        kind,
+        random_seed,
     )
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     found = dict(zip(("mean", "lower", "median", "upper"), columns, strict=True))
     beyond = farthest(studies, frame)
     _warn_if_far(beyond, all(study.structure.drift is not None for study in studies.values()))
@@ -121,7 +120,7 @@ def predict_draws(
     found = []
     for name, study in studies.items():
         with answering(name):
-            inputs, index = _asked(study, frame, kind)
+            inputs, index = asked(study, frame, kind)
         draws = curve_draws(study, inputs, index, np.random.default_rng([random_seed, 0]))
         kin = kin_of(study, frame)
         draws = with_named(study, kin, draws)
@@ -144,95 +143,6 @@ def curve_draws(
     with np.errstate(over="ignore", under="ignore"):
         mean = drifted(study, inputs, s.law(*scaled, **parameters_at(study, index, rng)))
     return np.broadcast_to(mean, (study.n_samples, rows))
-
-
-def _asked(
-    study: Study, frame: "pd.DataFrame", kind: str
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    if kind not in ("run", "curve"):
-        raise InputError(
-            f"kind={kind!r} must be 'run' (a new run, with scatter) or 'curve' (the law itself)."
-        )
-    return inputs_of(study, frame), groups_of(study, frame)
-
-
-def _mapped[T](
-    reduce: Callable[[np.ndarray, np.ndarray], T],
-    studies: Mapping[str, Study],
-    frame: "pd.DataFrame",
-    kind: str,
-    random_seed: int,
-) -> list[T]:
-    """`reduce(law, value)` over draws of shape (sample, row), by rows few enough to hold, on all cores."""
-    answers = []
-    for name, study in studies.items():
-        with answering(name):
-            answers.append(_answer(study, frame, kind, random_seed))
-    width = max(1, _BATCH // sum(study.n_samples for study in studies.values()))
-
-    def batch(start: int) -> T:
-        drawn = [answer(start, width) for answer in answers]
-        return reduce(*(p[0] if len(p) == 1 else np.concatenate(p) for p in zip(*drawn, strict=True)))
-
-    starts = range(0, len(frame), width)
-    if len(starts) == 1:
-        return [batch(0)]
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return list(pool.map(batch, starts))
-
-
-def _answer(
-    study: Study, frame: "pd.DataFrame", kind: str, random_seed: int
-) -> Callable[[int, int], tuple[np.ndarray, np.ndarray]]:
-    """A function of the first row and their number that gives the law and the value asked for.
-
-    Every batch draws the same new groups. Where the noise allows it, each sample scatters all its rows
-    alike: every row's own distribution is as it should be, and bands are smooth.
-    """
-    inputs, index = _asked(study, frame, kind)
-    kin = {k: np.maximum(v, -1) for k, v in kin_of(study, frame).items()}  # a new group for all new ones
-    noise = study.structure.noise
-    learnt = {k: study.blocks[k][:, None] for k in study.structure.noise_names}
-    away = _scatter(noise, learnt, study.n_samples, random_seed)
-
-    def answer(start: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        part = slice(start, start + width)
-        # One more row, of the last new group, so that every batch draws all new groups.
-        rows = {k: np.append(v[part], min(v.min(), 0)) for k, v in index.items()}
-        extended = {k: np.append(v[part], v[part][-1]) for k, v in inputs.items()}
-        law = curve_draws(study, extended, rows, np.random.default_rng([random_seed, 0]))[:, :-1]
-        mine = {k: v[part] for k, v in kin.items()}
-        law = with_named(study, mine, law)
-        if kind == "curve":
-            return law, law
-        if away is None:
-            return law, noise.sample(np.random.default_rng([random_seed, 1, start]), law, **learnt)
-        here, mean = away, law
-        if not study.structure.plain_noise:
-            there = learnt_at(study, mine, {k: v[part] for k, v in inputs.items()}, random_seed)
-            here, mean = away * (there["sigma"] / learnt["sigma"]), run_mean(study, mine, law, random_seed)
-        return law, shifted(noise.on, mean, here)
-
-    return answer
-
-
-def _scatter(
-    noise: Noise, learnt: dict[str, np.ndarray], n_samples: int, random_seed: int
-) -> np.ndarray | None:
-    """A deviation on the noise's scale for each sample, shape (sample, 1); None if it hangs on the mean."""
-    if not noise.additive:
-        return None
-    nowhere = np.full((n_samples, 1), float(backward(noise.on, np.zeros(()))))
-    return forward(noise.on, noise.sample(np.random.default_rng([random_seed, 1]), nowhere, **learnt))
-
-
-def _quantiles(draws: np.ndarray, edges: list[float]) -> np.ndarray:
-    """Quantiles over the first axis, shape (edge, row). A whole sort of contiguous rows beats a partition."""
-    ordered = np.sort(np.ascontiguousarray(draws.T), axis=1)
-    at = np.asarray(edges) * (ordered.shape[1] - 1)
-    low = at.astype(int)
-    high = np.minimum(low + 1, ordered.shape[1] - 1)
-    return (ordered[:, low] + (at - low) * (ordered[:, high] - ordered[:, low])).T
 
 
 def _plain(column: Any) -> np.ndarray:

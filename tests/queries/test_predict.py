@@ -164,7 +164,8 @@ def test_batches_give_what_the_whole_gives(monkeypatch, kind, pool):
     n = np.geomspace(1e8, 1e10, 53)
     asked = {"n_params": n, "n_tokens": 20 * n, "family": (["llama", "new: b", "olmo", "new: a"] * 14)[:53]}
     whole = bs.predict(posterior, asked, kind=kind)
-    monkeypatch.setattr("bayescale.queries.predict._BATCH", 10 * 1000)
+    monkeypatch.setattr("bayescale.queries.by_rows._BATCH", 10 * 1000)
+    monkeypatch.setattr("bayescale.queries.by_rows._BLOCK", 17)
     parts = bs.predict(posterior, asked, kind=kind)
     for name in ("median", "mean", "lower", "upper"):
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-12)
