@@ -11,9 +11,16 @@ from bayescale.cli.parser import parse
 from bayescale.cli.words import in_options, printable
 from bayescale.errors import BayescaleWarning, InputError
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 OK, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_FIT_NOTHING = ("describe", "intervals", "predict", "allocate", "exchange", "identify")
+
+
+def command() -> int:
+    """`main` as all that this process will do: the entry of ``bayescale``."""
+    return _run(None, alone=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -31,6 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         the environment has ``BAYESCALE_DEBUG=1``), 2 on wrong usage, 130 when interrupted (Ctrl-C or
         SIGTERM) before there was anything to keep.
     """
+    return _run(argv, alone=False)
+
+
+def _run(argv: Sequence[str] | None, alone: bool) -> int:
     _write_anything()
     try:
         given = parse(argv)
@@ -39,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _plain_warnings(), _stoppable():
             module, verb = given.verb
+            if alone and verb in _FIT_NOTHING:
+                # Where Dask is installed, xarray loads it to see that no array is one of Dask's: most of the
+                # time of a question.
+                sys.modules.setdefault("dask", None)  # pyright: ignore[reportArgumentType]
             status = getattr(import_module(f"bayescale.cli.{module}"), verb)(given)
             sys.stdout.flush()
             return status
@@ -125,4 +140,4 @@ def _stoppable() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command())
