@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bayescale.errors import InputError
 from bayescale.storage.chains import refuse_ragged
 from bayescale.storage.content import Groups, groups_of, item_path, tree_of
+from bayescale.storage.direct import read_sealed
 from bayescale.storage.netcdf import from_netcdf, read_netcdf, to_netcdf
 from bayescale.storage.refusals import GIB, LARGEST, brief, damaged, unwritable
 from bayescale.storage.replace import replace_file, replacing_folder
@@ -206,8 +207,16 @@ def _unfaithful(given: Path, error: Exception) -> InputError:
 
 
 def _read(given: Path, target: Path) -> Groups:
-    folder = _is_folder(given)
-    groups = from_zarr(target, given) if folder else from_netcdf(read_netcdf(target), given)
+    if _is_folder(given):
+        groups = from_zarr(target, given)
+    else:
+        content = read_netcdf(target)
+        proved = read_sealed(content, given)
+        if proved is not None:
+            refuse_header(proved["/"].attrs, given)
+            refuse_ragged(proved, given)
+            return proved
+        groups = from_netcdf(content, given)
     refuse_header(groups["/"].attrs, given)
     try:
         groups = unsealed(groups, given)

@@ -15,7 +15,7 @@ from bayescale.storage.refusals import LARGEST, damaged, refuse_size, unsafe
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["from_netcdf", "to_netcdf"]
+__all__ = ["from_netcdf", "read_netcdf", "refuse_odd", "to_netcdf"]
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _PACKED = {"zlib": True, "complevel": 4, "shuffle": True, "fletcher32": True}
@@ -66,7 +66,7 @@ def from_netcdf(content: bytes, path: Path) -> Groups:
 
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
-            _refuse_odd(file, path, len(content))
+            refuse_odd(file, path, len(content))
         with xr.open_datatree(
             io.BytesIO(content),
             engine="h5netcdf",
@@ -81,7 +81,7 @@ def from_netcdf(content: bytes, path: Path) -> Groups:
         raise damaged(path, error) from error
 
 
-def _refuse_odd(file: "h5py.File", path: Path, stored: int) -> None:
+def refuse_odd(file: "h5py.File", path: Path, stored: int) -> None:
     """Look at every object of the file without reading any values."""
     import h5py
 
