@@ -32,6 +32,8 @@ _REFITS_AT_ONCE = 48  # refits that one thread works on: their rows fit in its c
 _STEP = 1e-7  # of a forward difference, in link coordinates
 _MOST = 400
 _SETTLED = 1e-9  # share of the objective that a step must gain to be followed by another
+_REWEIGHTED = 5  # steps of plain reweighted least squares before those of Newton
+_BEYOND = 0.1  # share of their weight that runs beyond delta, which bend nothing, keep in those
 _KEEP_SLOPES = 3  # steps taken with the same slopes
 
 
@@ -170,7 +172,12 @@ class _Fit:
         return np.concatenate([e[0] for e in ends]), np.concatenate([e[1] for e in ends])
 
     def _descend(self, points: Floats, counts: Floats) -> tuple[Floats, Floats]:
-        """Reweighted least squares with Levenberg's damping; a refit that no longer gains is left alone."""
+        """Reweighted least squares, then nearly Newton's steps, both with Levenberg's damping.
+
+        Reweighting alone closes a constant share of what is left with each step; the loss is quadratic in
+        the runs within delta and straight beyond, so that steps by its own curvature end in a few. A refit
+        that no longer gains is left alone.
+        """
         away = self._away(points)
         loss, damping = self._loss(away, counts), np.full(len(points), 1e-3)
         open_, slopes = np.flatnonzero(np.isfinite(loss)), None
@@ -180,8 +187,9 @@ class _Fit:
             if slopes is None or step % _KEEP_SLOPES == 0:
                 slopes, at = self._slopes(points[open_], away[open_]), open_
             here = slopes[np.searchsorted(at, open_)]
-            weight = counts[open_] * np.minimum(1.0, self.delta / np.maximum(np.abs(away[open_]), 1e-300))
-            moved = points[open_] + _step(here, weight, away[open_], damping[open_])
+            pull = counts[open_] * np.minimum(1.0, self.delta / np.maximum(np.abs(away[open_]), 1e-300))
+            bend = pull if step < _REWEIGHTED else np.where(pull < counts[open_], _BEYOND * pull, pull)
+            moved = points[open_] + _step(here, pull, bend, away[open_], damping[open_])
             new = self._away(moved)
             reached = self._loss(new, counts[open_])
             better = reached < loss[open_]
@@ -211,11 +219,10 @@ class _Fit:
         return np.where(np.isfinite(loss), loss, np.inf)
 
 
-def _step(slopes: Floats, weight: Floats, away: Floats, damping: Floats) -> Floats:
-    """Damped least-squares steps, shape (refit, letter); none where slopes are not finite."""
-    weighted = slopes * weight[:, None, :]
-    normal = weighted @ np.swapaxes(slopes, 1, 2)
-    towards = (weighted * away[:, None, :]).sum(-1)
+def _step(slopes: Floats, pull: Floats, bend: Floats, away: Floats, damping: Floats) -> Floats:
+    """Damped steps, shape (refit, letter); none where slopes are not finite. Weights are (refit, row)."""
+    normal = (slopes * bend[:, None, :]) @ np.swapaxes(slopes, 1, 2)
+    towards = (slopes @ (pull * away)[..., None])[..., 0]
     own = np.einsum("bii->bi", normal)
     normal = normal + (damping[:, None] * own + 1e-12 * own.max(1, keepdims=True) + 1e-300)[
         :, :, None
