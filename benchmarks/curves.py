@@ -240,7 +240,8 @@ def written(table: pd.DataFrame, thinned: bool) -> str:
         "call, with equal weights; `law exact` has `discrepancy=None`. BNSL is fitted as by its authors' script (a brute",
         "grid, then least squares without bounds); `bounded` holds that fit within the ranges of the grid, and which",
         "bounds it has was chosen on these image curves, the foretold parts among them: help that bayescale did not have.",
-        "The law of `bayescale` was chosen on the language curves; it and `power_data` are a draw on image curves.",
+        "The law of `bayescale` was chosen among power_data, m3 and m4 by rough posteriors (importance weights not certified) of",
+        "the language curves, those of the image curves having been seen too; the laws of the average by those of the image curves.",
         "",
     ]
     if thinned:
