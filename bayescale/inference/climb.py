@@ -44,8 +44,7 @@ def scored(target: Target, starts: np.ndarray | None = None) -> tuple[np.ndarray
     climbing = np.flatnonzero(np.isfinite(at.heights))
     for _ in range(_STEPS):
         bends, slopes = at.bends[climbing], at.slopes[climbing]
-        diagonal = np.einsum("pii->pi", bends) * damping[climbing, None]
-        step = np.linalg.solve(bends + diagonal[:, :, None] * np.eye(target.dim), slopes[..., None])[..., 0]
+        step = _damped(bends, slopes, damping[climbing])
         left = np.einsum("pi,pi->p", step, slopes) > _NEAR
         climbing, step = climbing[left], step[left]
         if climbing.size == 0:
@@ -64,6 +63,14 @@ def scored(target: Target, starts: np.ndarray | None = None) -> tuple[np.ndarray
         if found.size:
             at.move(found, _looked_about(target, ends[chosen][better]))
     return at.points, at.heights, at.bends
+
+
+def _damped(bends: np.ndarray, slopes: np.ndarray, damping: np.ndarray) -> np.ndarray:
+    """Marquardt's steps: each coordinate is damped in proportion to its own curvature."""
+    unit = 1.0 / np.sqrt(np.einsum("pii->pi", bends))
+    scaled = bends * unit[:, :, None] * unit[:, None, :]
+    scaled = scaled + (damping + 1e-10)[:, None, None] * np.eye(slopes.shape[1])
+    return unit * np.linalg.solve(scaled, (unit * slopes)[..., None])[..., 0]
 
 
 def _looked_about(target: Target, points: np.ndarray) -> _Climbers:

@@ -18,6 +18,7 @@ from bayescale.model.noise import (
     as_noise,
     from_dict,
     to_dict,
+    total,
 )
 from bayescale.model.spec import specify
 from bayescale.priors import Outcome
@@ -237,3 +238,16 @@ def test_the_default_scatter_does_not_depend_on_the_unit_of_the_value():
     assert priors[0] == priors[1]
     on_value = [bs.StudentT(on="value").priors(Outcome.of(unit * value))["sigma"] for unit in (1.0, 2.0)]
     assert on_value[1].arguments["mu"] - on_value[0].arguments["mu"] == pytest.approx(math.log(2.0))
+
+
+@pytest.mark.parametrize("error", [np.zeros(13), np.linspace(0.0, 0.05, 13)])
+@pytest.mark.parametrize("by_row", [False, True])
+@pytest.mark.parametrize("part", [StudentT(), StudentT(nu=4.0), StudentT(on="value"), Normal()])
+def test_all_values_together_are_the_sum_of_each(part, by_row, error):
+    rng = np.random.default_rng(3)
+    value, mean = 2 + rng.uniform(size=13), 2 + rng.uniform(size=(4, 13))
+    learnt = {"sigma": 0.02 * (1 + rng.uniform(size=(4, 13 if by_row else 1)))}
+    if isinstance(part, StudentT) and part.nu is None:
+        learnt["nu"] = rng.uniform(1, 9, size=(4, 1))
+    each = np.broadcast_to(part.log_density(value, mean, error, **learnt), mean.shape)
+    np.testing.assert_allclose(total(part, value, mean, error, **learnt), each.sum(-1), rtol=1e-12)
