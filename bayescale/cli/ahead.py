@@ -40,7 +40,8 @@ def average(given: Namespace) -> int:
     from bayescale.storage import open_study, save
 
     studies = {name: open_study(path) for name, path in named(given.studies).items()}
-    found = average(studies, weights=given.weights, held=given.held, progressbar=not given.json)
+    asked = {"weights": given.weights, "held": given.held, "workers": given.workers}
+    found = average(studies, **asked, progressbar=not given.json)
     if given.output:
         save(found, given.output)
     rows = machine.by_row(found["weights"].to_dataset(), "member")

@@ -5,7 +5,7 @@ from typing import Any
 
 from bayescale.cli.words import number, pair, pooled, prior, whole
 
-__all__ = ["budget", "fitting", "held", "pool", "prob", "splitting", "study", "tables"]
+__all__ = ["budget", "fitting", "held", "pool", "prob", "splitting", "study", "tables", "workers"]
 
 
 def budget(text: str) -> float:
@@ -146,7 +146,12 @@ def splitting(verb: Any) -> None:
         type=whole,
         help="runs that the new family of --split few-runs has (default: 0 1 3 6)",
     )
-    verb.add_argument("--workers", metavar="N", type=whole, help="processes that refit (default: by need)")
+    workers(verb)
     verb.add_argument(
         "--resume", metavar="FOLDER", help="keep finished refits there, and go on from those it has"
     )
+
+
+def workers(verb: Any) -> None:
+    """Where refits run."""
+    verb.add_argument("--workers", metavar="N", type=whole, help="processes that refit (default: by need)")

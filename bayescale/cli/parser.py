@@ -283,6 +283,7 @@ def _questions(verbs: Any) -> None:
         "--refit", action="store_true", help="fit again without each run whose density is not to be trusted"
     )
     arguments.held(verb, "with future: ")
+    arguments.workers(verb)
     verb.add_argument("--seed", type=whole, default=0, help="of the evidences (default: %(default)s)")
     verb = _verb(
         verbs,
@@ -340,6 +341,7 @@ def _ahead(verbs: Any) -> None:
         help="by the largest runs given those below, or by each run given all others (default: %(default)s)",
     )
     arguments.held(verb)
+    arguments.workers(verb)
     verb.add_argument("-o", "--output", metavar="FILE.nc", help="where to save the average")
 
 

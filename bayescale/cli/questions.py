@@ -144,9 +144,8 @@ def compare(given: Namespace) -> int:
     from bayescale.storage import open_study
 
     studies = {name: open_study(path) for name, path in named(given.studies).items()}
-    table = compare(
-        studies, given.criterion, by=given.by, refit=given.refit, held=given.held, random_seed=given.seed
-    )
+    asked = {"by": given.by, "refit": given.refit, "held": given.held, "workers": given.workers}
+    table = compare(studies, given.criterion, **asked, random_seed=given.seed)
     rows = as_frame(table).reset_index()
     if given.json:
         machine.tell(machine.records(rows))

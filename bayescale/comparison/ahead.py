@@ -2,18 +2,22 @@
 
 import json
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayescale.comparison.again import fit_again, table_of
-from bayescale.comparison.refits import as_known
+from bayescale.comparison.executors import Places, Work, outcomes
+from bayescale.comparison.refits import Failure, as_known
 from bayescale.comparison.rolling import levels
 from bayescale.comparison.scores import LEVELS, row_scores
 from bayescale.comparison.splits import Split, checked, decades_above, scale_of
 from bayescale.errors import BayescaleWarning, InputError
+from bayescale.laws import find
 from bayescale.model.noise import forward
 from bayescale.queries.predict import predict, predict_draws
 from bayescale.queries.rows import fitted_runs
@@ -26,7 +30,7 @@ from bayescale.runs.table import RunTable
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["ahead", "ahead_in_order", "largest_out"]
+__all__ = ["ahead", "ahead_in_order", "ahead_of_each", "largest_out"]
 
 _SHARE = 0.2  # of rows held back where compute comes in no budgets
 _LEAST = 8  # rows to fit
@@ -106,6 +110,43 @@ def ahead_in_order(posterior: "xr.DataTree", split: Split, order: np.ndarray, **
     """`ahead` of a split of rows that `order` picks from the study's, its rows in the order of the split."""
     found = ahead(posterior, split=_carried(split, order), **options)
     return found.isel(run=np.argsort(np.argsort(order)[found["row"].values]))
+
+
+def ahead_of_each(
+    studies: Mapping[str, "xr.DataTree"],
+    split: Split,
+    order: Mapping[str, np.ndarray],
+    *,
+    places: Places | None = None,
+    told: Callable[[str], None] = lambda name: None,
+    **options: Any,
+) -> dict[str, "xr.Dataset"]:
+    """`ahead_in_order` of each study, wherever refits run.
+
+    Raises
+    ------
+    InputError
+        Whatever a refit refuses, with the name of the study.
+    """
+    names = list(studies)
+    found: dict[str, xr.Dataset] = {}
+    laws = tuple(find(study_of(study).structure.law.name) for study in studies.values())
+    work = Work(partial(_attempt, split, options), laws)
+    for at, outcome in outcomes(work, [(studies[name], order[name]) for name in names], places or Places()):
+        if isinstance(outcome, Failure):
+            raise InputError(f"{names[at]!r} could not be fitted without the largest runs: {outcome.message}")
+        found[names[at]] = outcome
+        told(names[at])
+    return {name: found[name] for name in names}
+
+
+def _attempt(
+    split: Split, options: Mapping[str, Any], asked: tuple["xr.DataTree", np.ndarray]
+) -> "xr.Dataset | Failure":
+    try:
+        return ahead_in_order(asked[0], split, asked[1], **options)
+    except InputError as error:
+        return Failure(str(error))
 
 
 def _carried(split: Split, order: np.ndarray) -> Split:

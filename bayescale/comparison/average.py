@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayescale.comparison.again import table_of
-from bayescale.comparison.ahead import ahead_in_order, largest_out
+from bayescale.comparison.ahead import ahead_of_each, largest_out
+from bayescale.comparison.executors import Places
 from bayescale.comparison.loo import loo_of
 from bayescale.comparison.rows import common_order, rows_of
 from bayescale.errors import BayescaleWarning, InputError
@@ -36,6 +38,8 @@ def average(
     weights: str | Mapping[str, float] = "ahead",
     held: float = 2,
     progressbar: bool = True,
+    executor: Executor | None = None,
+    workers: int | None = None,
     **options: Any,
 ) -> "xr.DataTree":
     r"""Several laws of the same runs as one prediction.
@@ -58,6 +62,11 @@ def average(
     held : int or float, default 2
         For "ahead": largest budgets held back, or, below 1, the share of rows with the largest compute.
     progressbar : bool
+    executor : concurrent.futures.Executor, optional
+        Runs the refits, as in `backtest`.
+    workers : int, optional
+        Processes in place of an executor; 1 refits here. By default as many as there are cores, where
+        the refits take long enough to gain by it.
     **options
         Of `fit`, for the refits, in place of each study's own.
 
@@ -88,6 +97,7 @@ def average(
     among them (Yao et al. 2018; ahead in time, Bürkner et al. 2020).
     """
     _refuse(studies)
+    places = Places(executor, workers)
     metrics = {name: study_of(study).structure.metric for name, study in studies.items()}
     if len(set(metrics.values())) > 1:
         told = ", ".join(f"{name!r} {metric}" for name, metric in metrics.items())
@@ -97,7 +107,7 @@ def average(
     if isinstance(weights, Mapping):
         table, how = _given(studies, weights), "given"
     elif weights == "ahead":
-        table, findings = _ahead(studies, order, held, progressbar, options)
+        table, findings = _ahead(studies, order, held, progressbar, places, options)
         how = weights
     elif weights == "loo":
         table, how = _loo(studies, order), weights
@@ -188,19 +198,15 @@ def _ahead(
     order: Mapping[str, np.ndarray],
     held: float,
     shown: bool,
+    places: Places,
     options: Mapping[str, Any],
 ) -> tuple["xr.Dataset", list[Finding]]:
     import xarray as xr
 
     split, findings = largest_out(table_of(next(iter(studies.values()))), held)
-    found = []
     with progress("refits", len(studies), shown) as advance:
-        for name, study in studies.items():
-            try:
-                found.append(ahead_in_order(study, split, order[name], **options))
-            except InputError as error:
-                raise InputError(f"{name!r} could not be fitted without the largest runs: {error}") from error
-            advance(1, name[:40])
+        told = {"places": places, "told": lambda name: advance(1, name[:40])}
+        found = list(ahead_of_each(studies, split, order, **told, **options).values())
     density = np.stack([one["log_density"].values for one in found])
     table = xr.Dataset(
         {"weight": ("member", shrunk_weights(density.T)), "log_density": (("member", "run"), density)}

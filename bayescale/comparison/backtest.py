@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,9 @@ import numpy as np
 
 from bayescale.comparison import backtest_words as words
 from bayescale.comparison.backtest_dataset import dataset
-from bayescale.comparison.executors import outcomes, quiet
+from bayescale.comparison.executors import Places, Work, outcomes, quiet
 from bayescale.comparison.kept import Kept, keys_of, open_kept
-from bayescale.comparison.refits import Failure, Job, Refit, refit
+from bayescale.comparison.refits import Failure, Job, Refit, attempt, refit
 from bayescale.comparison.schemes import Scheme, scheme_of
 from bayescale.comparison.splits import Split, by_condition, checked
 from bayescale.errors import InputError
@@ -120,7 +121,7 @@ def backtest(
     """
     check_prob(prob)
     edges = _edges(bins)
-    _refuse_places(executor, workers)
+    places = Places(executor, workers)
     table = runs if isinstance(runs, RunTable) else read_runs(runs)
     splits, findings, pooled = _splits(table, train, split)
     if pooled and "pool" not in options:
@@ -128,7 +129,7 @@ def backtest(
     job = Job(table, find(law), _seeded(options, resume), prob)
     single = split is None and executor is None and workers is None
     kept = None if resume is None else open_kept(resume)
-    found = _gathered(job, splits, kept, executor, workers, single)
+    found = _gathered(job, splits, kept, places, single)
     findings += words.of_refits(splits, found)
     held = sum(int(s.test.sum()) for s, o in zip(splits, found, strict=True) if isinstance(o, Refit))
     findings += words.on_size(held, prob)
@@ -163,8 +164,7 @@ def _gathered(
     job: Job,
     splits: list[Split],
     kept: Kept | None,
-    executor: Executor | None,
-    workers: int | None,
+    places: Places,
     single: bool,
 ) -> list[Refit | Failure]:
     """The outcome of each split: kept ones as they are, the others made and kept."""
@@ -176,7 +176,7 @@ def _gathered(
         if kept:
             kept.put(keys[0], found[0])
     elif left:
-        _make(job, splits, left, found, (kept, keys), executor, workers)
+        _make(job, splits, left, found, (kept, keys), places)
     stopped = Failure("stopped before it was finished.", "interrupted")
     every = [found.get(i, stopped) for i in range(len(splits))]
     if not any(isinstance(outcome, Refit) for outcome in every):
@@ -190,8 +190,7 @@ def _make(
     left: list[int],
     found: dict[int, Refit | Failure],
     keeping: tuple[Kept | None, list[str]],
-    executor: Executor | None,
-    workers: int | None,
+    places: Places,
 ) -> None:
     """Refit what is left into `found`, keeping each as it comes; Ctrl-C leaves it there."""
     from bayescale.inference.progress import progress
@@ -202,7 +201,8 @@ def _make(
     try:
         with quiet(), progress("refits", len(splits), shown) as advance:
             advance(len(found), "")
-            for at, outcome in outcomes(quietly, [splits[i] for i in left], executor, workers):
+            work = Work(partial(attempt, quietly), (job.law,))
+            for at, outcome in outcomes(work, [splits[i] for i in left], places):
                 i = left[at]
                 found[i] = outcome
                 if kept and isinstance(outcome, Refit):
@@ -243,18 +243,3 @@ def _edges(bins: Any) -> tuple[float, ...]:
     if not all(0 < edge < np.inf for edge in edges) or list(edges) != sorted(set(edges)):
         raise InputError(f"bins={bins!r} must be positive numbers that rise, such as (0.5, 1, 2).")
     return edges
-
-
-def _refuse_places(executor: Any, workers: Any) -> None:
-    if hasattr(executor, "get_executor"):
-        raise InputError("executor= takes an executor, not a Dask client: pass client.get_executor().")
-    if executor is not None and (isinstance(executor, type) or not hasattr(executor, "submit")):
-        raise InputError(
-            f"executor={executor!r} is no executor of concurrent.futures: pass one that has been made, such "
-            "as ThreadPoolExecutor(4), or leave it out and say workers=4."
-        )
-    if executor is not None and workers is not None:
-        raise InputError("executor= brings its own workers: leave workers= out.")
-    whole = isinstance(workers, int | np.integer) and not isinstance(workers, bool)
-    if workers is not None and not (whole and workers >= 1):
-        raise InputError(f"workers={workers!r} must be a whole number of at least 1.")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from bayescale.comparison import compare_words as words
 from bayescale.comparison.criteria import Compared, by_evidence, by_future, by_groups, by_rows, with_refits
+from bayescale.comparison.executors import Places
 from bayescale.comparison.rows import common_order, rows_of
 from bayescale.errors import InputError
 from bayescale.runs.schema import metric_of
@@ -30,6 +32,8 @@ def compare(
     held: float = 2,
     random_seed: int = 0,
     progressbar: bool = True,
+    executor: Executor | None = None,
+    workers: int | None = None,
 ) -> "xr.Dataset":
     """Studies of the same runs, ranked by the log density that they give to runs left out.
 
@@ -58,6 +62,11 @@ def compare(
         For the bridges behind evidences.
     progressbar : bool, default True
         Of refits.
+    executor : concurrent.futures.Executor, optional
+        Runs the refits, as in `backtest`.
+    workers : int, optional
+        Processes in place of an executor; 1 refits here. By default as many as there are cores, where
+        the refits take long enough to gain by it.
 
     Returns
     -------
@@ -88,6 +97,7 @@ def compare(
         priors could decide it, or where a law misses the larger runs one way.
     """
     _refuse_options(criterion, by, refit, held)
+    places = Places(executor, workers)
     _refuse_few(studies)
     records = {name: _record(name, study) for name, study in studies.items()}
     metric = _common_metric(records)
@@ -95,7 +105,7 @@ def compare(
         for name, study in studies.items():
             _refuse_without_densities(name, study, records[name])
     rows = {name: rows_of(study) for name, study in studies.items()}
-    given = Compared(studies, common_order(rows), progressbar)
+    given = Compared(studies, common_order(rows), progressbar, places)
     if criterion == "evidence":
         table, found = by_evidence(given, random_seed)
     elif criterion == "future":

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from bayescale.comparison import compare_words as words
 from bayescale.comparison.again import table_of
-from bayescale.comparison.ahead import ahead_in_order, largest_out
+from bayescale.comparison.ahead import ahead_of_each, largest_out
 from bayescale.comparison.evidence import evidence
-from bayescale.comparison.left_out import LeftOut, left_out
+from bayescale.comparison.executors import Places
+from bayescale.comparison.left_out import left_out
 from bayescale.comparison.loo import KHAT_BAD, Loo, loo_of, standard_error
 from bayescale.comparison.rebuilt import rebuilt
 from bayescale.comparison.stacking import stacking_weights
@@ -43,11 +44,14 @@ class Compared:
     order : mapping of str to int array of shape (row,)
         Positions that put a study's rows in the order of the first.
     progressbar : bool
+    places : Places
+        Where refits run.
     """
 
     studies: Mapping[str, "xr.DataTree"]
     order: Mapping[str, np.ndarray]
     progressbar: bool = True
+    places: Places = Places()
 
     @property
     def first(self) -> "xr.DataTree":
@@ -75,25 +79,23 @@ def with_refits(given: Compared, random_seed: int = 0) -> Judged:
     scores = {name: loo_of(study, given.order[name]) for name, study in given.studies.items()}
     worst = {name: np.argsort(-score.khat)[:_MOST_REFITS] for name, score in scores.items()}
     worst = {name: rows[scores[name].khat[rows] > KHAT_BAD] for name, rows in worst.items()}
-    again: dict[str, np.ndarray] = {}
+    again = {name: np.zeros(score.khat.size, dtype=bool) for name, score in scores.items()}
     findings: list[Finding] = []
+    wanted = [name for name, rows in worst.items() if rows.size]
     with _refits(sum(map(len, worst.values())), given.progressbar) as advance:
-        for name, rows in worst.items():
-            again[name] = np.zeros(scores[name].khat.size, dtype=bool)
-            if not rows.size:
-                continue
-            places = np.arange(again[name].size)
-            exact = left_out(
-                rebuilt(given.studies[name]),
-                [places == row for row in given.order[name][rows]],
-                random_seed=random_seed,
-                told=lambda i, name=name: advance(1, name),
-            )
-            again[name][rows] = True
-            pointwise = scores[name].pointwise.copy()
-            pointwise[rows] = exact.log_density
-            scores[name] = replace(scores[name], pointwise=pointwise)
-            findings += words.of_refitted(name, [given.runs[i] for i in rows], exact)
+        exact = left_out(
+            {name: rebuilt(given.studies[name]) for name in wanted},
+            {k: [np.arange(again[k].size) == row for row in given.order[k][worst[k]]] for k in wanted},
+            random_seed=random_seed,
+            places=given.places,
+            told=lambda name, i: advance(1, name),
+        )
+    for name, found in exact.items():
+        again[name][worst[name]] = True
+        pointwise = scores[name].pointwise.copy()
+        pointwise[worst[name]] = found.log_density
+        scores[name] = replace(scores[name], pointwise=pointwise)
+        findings += words.of_refitted(name, [given.runs[i] for i in worst[name]], found)
     table = _of_loo(scores, given.runs, again)
     return table, [
         *words.of_khat(table),
@@ -112,17 +114,17 @@ def by_groups(given: Compared, by: str, random_seed: int = 0) -> Judged:
             f"by={by!r}: all rows belong to {names[0]!r}, and none would be left to fit. Name a column with "
             "two or more groups, or leave by= out."
         )
-    found: dict[str, LeftOut] = {}
+    own = {name: np.empty_like(labels) for name in given.studies}
+    for name, order in given.order.items():
+        own[name][order] = labels
     with _refits(len(names) * len(given.studies), given.progressbar) as advance:
-        for name, study in given.studies.items():
-            own = np.empty_like(labels)
-            own[given.order[name]] = labels
-            found[name] = left_out(
-                rebuilt(study),
-                [own == group for group in names],
-                random_seed=random_seed,
-                told=lambda i: advance(1, names[i]),
-            )
+        found = left_out(
+            {name: rebuilt(study) for name, study in given.studies.items()},
+            {name: [own[name] == group for group in names] for name in given.studies},
+            random_seed=random_seed,
+            places=given.places,
+            told=lambda name, i: advance(1, names[i]),
+        )
     table = _ranked({k: v.log_density for k, v in found.items()}, "group", names)
     ordered = [found[str(name)] for name in table["model"].values]
     table["mc_error"] = ("model", np.array([v.total_error for v in ordered]))
@@ -135,11 +137,10 @@ def by_groups(given: Compared, by: str, random_seed: int = 0) -> Judged:
 def by_future(given: Compared, held: float = 2) -> Judged:
     """The largest budgets, each run by its density under a refit of all runs below them."""
     split, findings = largest_out(table_of(given.first), held)
-    found = {}
     with _refits(len(given.studies), given.progressbar) as advance:
-        for name, study in given.studies.items():
-            found[name] = ahead_in_order(study, split, given.order[name])
-            advance(1, name)
+        found = ahead_of_each(
+            given.studies, split, given.order, places=given.places, told=lambda name: advance(1, name)
+        )
     runs = [given.runs[i] for i in np.flatnonzero(split.test)]
     table = _ranked({k: v["log_density"].values for k, v in found.items()}, "run", runs)
     ordered = [found[str(name)] for name in table["model"].values]

@@ -1,7 +1,7 @@
 """Where refits run: here, in processes of this machine, or wherever an executor sends them.
 
-A job travels as bytes that cloudpickle wrote, so that a law from a notebook cell or a script travels as it
-is; nothing is ever read back from a disk that way.
+What is to be done travels as bytes that cloudpickle wrote, so that a law from a notebook cell or a script
+travels as it is; nothing is ever read back from a disk that way.
 """
 
 import os
@@ -9,22 +9,24 @@ import secrets
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
-from bayescale.comparison.refits import Failure, Job, Refit, attempt
-from bayescale.comparison.splits import Split
+import numpy as np
+
+from bayescale.comparison.refits import Failure
 from bayescale.errors import BayescaleWarning, InputError
 from bayescale.laws import Law
 from bayescale.laws.law import register
 
-__all__ = ["Outcome", "cores", "outcomes", "quiet"]
+__all__ = ["Places", "Work", "cores", "outcomes", "quiet"]
 
-type Outcome = tuple[int, Refit | Failure]
+type Outcome = tuple[int, Any]
 
 _HERE = secrets.token_hex(16)
 """Names this process, so that a job knows whether it has left home."""
@@ -40,36 +42,77 @@ _THREADS = (
 )
 
 
-def outcomes(
-    job: Job, splits: Sequence[Split], executor: Executor | None = None, workers: int | None = None
-) -> Iterator[Outcome]:
-    """Position and outcome of each split, as they come.
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where refits shall run.
 
-    Parameters
+    Attributes
     ----------
-    job : Job
-    splits : sequence of Split
     executor : Executor, optional
         Sends the refits; it is left running.
     workers : int, optional
         Processes to start. None refits here as long as what is left is quickly done, by the time of
         the last refit, and starts as many as there are cores where it is not.
+
+    Raises
+    ------
+    InputError
+        If one of the two is impossible, or both are given.
     """
-    left = list(range(len(splits)))
-    if executor is not None:
-        yield from _submitted(executor, job, splits, left)
+
+    executor: Executor | None = None
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        if hasattr(self.executor, "get_executor"):
+            raise InputError("executor= takes an executor, not a Dask client: pass client.get_executor().")
+        if self.executor is not None and (
+            isinstance(self.executor, type) or not hasattr(self.executor, "submit")
+        ):
+            raise InputError(
+                f"executor={self.executor!r} is no executor of concurrent.futures: pass one that has been "
+                "made, such as ThreadPoolExecutor(4), or leave it out and say workers=4."
+            )
+        if self.executor is not None and self.workers is not None:
+            raise InputError("executor= brings its own workers: leave workers= out.")
+        whole = isinstance(self.workers, int | np.integer) and not isinstance(self.workers, bool)
+        if self.workers is not None and not (whole and self.workers >= 1):
+            raise InputError(f"workers={self.workers!r} must be a whole number of at least 1.")
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What all refits share.
+
+    Attributes
+    ----------
+    do : callable
+        From an item to its outcome, a `Failure` where it came to nothing.
+    laws : tuple of Law
+        Those that it finds by name.
+    """
+
+    do: Callable[[Any], Any]
+    laws: tuple[Law, ...]
+
+
+def outcomes(work: Work, items: Sequence[Any], places: Places) -> Iterator[Outcome]:
+    """Position and outcome of each item, as they come."""
+    left = list(range(len(items)))
+    if places.executor is not None:
+        yield from _submitted(places.executor, work, items, left)
         return
-    count = min(workers or cores(), len(splits))
+    count = min(places.workers or cores(), len(items))
     loading = _LOADING
-    while left and (count == 1 or workers is None):
+    while left and (count == 1 or places.workers is None):
         i, began = left.pop(0), time.perf_counter()
-        outcome = attempt(job, splits[i])
+        outcome = work.do(items[i])
         seconds, loading = time.perf_counter() - began - loading, 0.0
         yield i, outcome
         if count > 1 and seconds * len(left) * (1 - 1 / count) > _START:
             break
     if left:
-        yield from _in_processes(job, splits, left, count)
+        yield from _in_processes(work, items, left, count)
 
 
 def cores() -> int:
@@ -80,14 +123,14 @@ def cores() -> int:
 
 
 def _submitted(
-    executor: Executor, job: Job, splits: Sequence[Split], which: Sequence[int]
+    executor: Executor, work: Work, items: Sequence[Any], which: Sequence[int]
 ) -> Iterator[Outcome]:
     """Outcomes from an executor; what had not begun is cancelled if nobody asks for more."""
-    packed = _packed(job)
+    packed = _packed(work)
     futures: dict[Any, int] = {}
     try:
         for i in which:
-            futures[executor.submit(_sent, packed, splits[i])] = i
+            futures[executor.submit(_sent, packed, items[i])] = i
         for future in as_completed(futures):
             yield futures[future], _told(future)
     finally:
@@ -95,7 +138,7 @@ def _submitted(
             future.cancel()
 
 
-def _told(future: Any) -> Refit | Failure:
+def _told(future: Any) -> Any:
     try:
         return future.result()
     except BrokenExecutor:
@@ -104,13 +147,13 @@ def _told(future: Any) -> Refit | Failure:
         return Failure(f"it did not come back: {type(error).__name__}: {error}"[:2000])
 
 
-def _in_processes(job: Job, splits: Sequence[Split], left: list[int], count: int) -> Iterator[Outcome]:
+def _in_processes(work: Work, items: Sequence[Any], left: list[int], count: int) -> Iterator[Outcome]:
     """Outcomes from processes of this machine. If one dies, the rest are refitted one at a time."""
     while left:
         context = _Detached()
         pool = ProcessPoolExecutor(min(count, len(left)), mp_context=context, initializer=_prepare)
         try:
-            for i, outcome in _submitted(pool, job, splits, tuple(left)):
+            for i, outcome in _submitted(pool, work, items, tuple(left)):
                 left.remove(i)
                 yield i, outcome
         except BrokenExecutor:
@@ -198,37 +241,40 @@ def _prepare() -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def _sent(packed: bytes, split: Split) -> Refit | Failure:
-    """A refit away from home. Its law is known there from then on; warnings are left to the findings."""
-    home, job = _unpacked(packed)
+def _sent(packed: bytes, item: Any) -> Any:
+    """A refit away from home. Its laws are known there from then on; warnings are left to the findings."""
+    home, work = _unpacked(packed)
     if home != _HERE:
-        if not _ours(job.law):
-            register(job.law)  # a query finds the law of a study by its name
+        for law in work.laws:
+            if not _ours(law):
+                register(law)  # a query finds the law of a study by its name
         warnings.filterwarnings("ignore", category=BayescaleWarning)
-    return attempt(job, split)
+    return work.do(item)
 
 
-def _packed(job: Job) -> bytes:
-    """A job as bytes, with the user's own law in them."""
+def _packed(work: Work) -> bytes:
+    """Work as bytes, with the user's own laws in them."""
     import cloudpickle
 
-    module = None if _ours(job.law) else sys.modules.get(job.law.formula.__module__)
-    if module is not None and module.__name__ != "__main__":
+    found = [sys.modules.get(law.formula.__module__) for law in work.laws if not _ours(law)]
+    modules = {m.__name__: m for m in found if m is not None and m.__name__ != "__main__"}
+    for module in modules.values():
         cloudpickle.register_pickle_by_value(module)
     try:
-        return cloudpickle.dumps((_HERE, job))
+        return cloudpickle.dumps((_HERE, work))
     except Exception as error:
+        told = ", ".join(repr(law.name) for law in work.laws)
         raise InputError(
-            f"the law {job.law.name!r} or an option cannot be sent to another process: {error}. Refit here "
+            f"the law {told} or an option cannot be sent to another process: {error}. Refit here "
             "with workers=1, or write the law without what cannot be copied (open files, locks)."
         ) from error
     finally:
-        if module is not None and module.__name__ != "__main__":
+        for module in modules.values():
             cloudpickle.unregister_pickle_by_value(module)
 
 
 @lru_cache(maxsize=4)
-def _unpacked(packed: bytes) -> tuple[str, Job]:
+def _unpacked(packed: bytes) -> tuple[str, Work]:
     import cloudpickle
 
     return cloudpickle.loads(packed)

@@ -4,8 +4,9 @@ Model and priors stay those of the study, stated at the same reference scales: o
 rows keeps its place among the labels, so that its effects are drawn from the population.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,15 @@ from numpy.typing import NDArray
 
 from bayescale.comparison.bridge import Bridge
 from bayescale.comparison.evidence import log_evidence
+from bayescale.comparison.executors import Places, Work, outcomes
 from bayescale.comparison.rebuilt import Rebuilt, some_rows
+from bayescale.comparison.refits import Failure
 from bayescale.diagnostics.statistics import rhat
+from bayescale.errors import InputError
 from bayescale.fitting import target_of
 from bayescale.inference.engines import engine_of
 from bayescale.inference.target import Draws, Settings
+from bayescale.laws import find
 from bayescale.model.density import Density, with_middle
 
 __all__ = ["LeftOut", "left_out"]
@@ -56,13 +61,14 @@ class LeftOut:
 
 
 def left_out(
-    study: Rebuilt,
-    groups: Sequence[NDArray[np.bool_]],
+    studies: Mapping[str, Rebuilt],
+    groups: Mapping[str, Sequence[NDArray[np.bool_]]],
     *,
     random_seed: int = 0,
-    told: Callable[[int], None] = lambda done: None,
-) -> LeftOut:
-    r"""Joint log density of the values of each group, given the rows of all others.
+    places: Places | None = None,
+    told: Callable[[str, int], None] = lambda name, at: None,
+) -> dict[str, LeftOut]:
+    r"""Joint log density of the values of each group, given the rows of all others, under each study.
 
     .. math:: \log p(y_g \mid y_{-g}) = \log p(y) - \log p(y_{-g})
 
@@ -73,24 +79,56 @@ def left_out(
 
     Parameters
     ----------
-    groups : sequence of array of bool, shape (row,)
-        True where a row belongs to the group, which may be a single row.
+    groups : mapping of str to sequence of array of bool, shape (row,)
+        By study: true where a row belongs to the group, which may be a single row.
+    places : Places, optional
+        Where refits run.
     told : callable
-        Called with the position of each group when it is done.
+        Called with the study and the position of each group when it is done.
+
+    Raises
+    ------
+    InputError
+        Whatever a refit refuses.
     """
+    asked = [(name, i) for name, every in groups.items() for i in range(len(every))]
+    found: dict[tuple[str, int], tuple[Bridge, bool]] = {}
+    laws = tuple(find(study.study.structure.law.name) for study in studies.values())
+    work = Work(partial(_without, dict(studies), random_seed), laws)
+    for at, outcome in outcomes(work, [(name, groups[name][i]) for name, i in asked], places or Places()):
+        if isinstance(outcome, Failure):
+            raise InputError(outcome.message)
+        found[asked[at]] = outcome
+        told(*asked[at])
+    return {name: _compared(studies[name], random_seed, found, name, len(groups[name])) for name in groups}
+
+
+def _without(
+    studies: Mapping[str, Rebuilt], random_seed: int, asked: tuple[str, NDArray[np.bool_]]
+) -> tuple[Bridge, bool] | Failure:
+    """Evidence of the rows that are left, and whether the chains of their refit stand apart."""
+    name, rows = asked
+    try:
+        again = refitted(studies[name], ~rows)
+        return log_evidence(again, random_seed)[0], _diverged(again)
+    except InputError as error:
+        return Failure(str(error))
+
+
+def _compared(
+    study: Rebuilt,
+    random_seed: int,
+    found: Mapping[tuple[str, int], tuple[Bridge, bool]],
+    name: str,
+    count: int,
+) -> LeftOut:
     whole, _ = log_evidence(study, random_seed)
-    parts: list[Bridge] = []
-    unsound = []
-    for i, rows in enumerate(groups):
-        again = refitted(study, ~rows)
-        parts.append(log_evidence(again, random_seed)[0])
-        unsound += [i] if _diverged(again) else []
-        told(i)
+    parts = [found[name, i] for i in range(count)]
     return LeftOut(
-        np.array([whole.log_evidence - part.log_evidence for part in parts]),
-        np.array([part.error for part in parts]),
+        np.array([whole.log_evidence - part.log_evidence for part, _ in parts]),
+        np.array([part.error for part, _ in parts]),
         whole.error,
-        tuple(unsound),
+        tuple(i for i, (_, diverged) in enumerate(parts) if diverged),
     )
 
 

@@ -1,6 +1,7 @@
 import json
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -129,8 +130,15 @@ def test_rows_in_another_order_get_the_same_weights(runs, studies, told):
     assert list(again["weights"]["run"].values) == list(told["weights"]["run"].values)
 
 
+def test_refits_sent_by_an_executor_weigh_alike(studies, told):
+    with ThreadPoolExecutor(1) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore", bs.BayescaleWarning)
+        found = bs.average(studies, held=1, progressbar=False, executor=pool)
+    assert found["weights"].to_dataset().identical(told["weights"].to_dataset())
+
+
 def test_weights_by_leave_one_out_need_no_refit(studies, monkeypatch):
-    monkeypatch.setattr("bayescale.comparison.average.ahead_in_order", None)
+    monkeypatch.setattr("bayescale.comparison.average.ahead_of_each", None)
     found = average(studies, weights="loo")["weights"].dataset
     assert found["log_density"].shape == (2, 24)
     assert float(found["weight"].sum()) == pytest.approx(1)

@@ -1,5 +1,6 @@
 import json
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -47,6 +48,19 @@ def by_family(studies):
     return quietly(studies, by="family")
 
 
+def test_an_executor_gives_the_same_comparison(studies, by_family):
+    with ThreadPoolExecutor(1) as pool:
+        assert quietly(studies, by="family", executor=pool).identical(by_family)
+
+
+def test_impossible_places_for_refits_are_refused(studies):
+    for wrong, said in (({"workers": 0}, "workers=0"), ({"executor": ThreadPoolExecutor}, "no executor")):
+        with pytest.raises(InputError, match=said):
+            quietly(studies, by="family", **wrong)
+        with pytest.raises(InputError, match=said):
+            bs.average(studies, progressbar=False, **wrong)
+
+
 def groups(study):
     family = study["runs"]["family"].values
     return {str(name): family == name for name in np.unique(family)}
@@ -75,7 +89,7 @@ def test_weights_over_a_whole_family_are_far_off_where_refits_are_not():
     joint = np.stack([densities[:, rows].sum(axis=1) for rows in own.values()], axis=1)
     weighted = psis_loo(joint)
     truth = np.array([given_others(study, rows, pooled=True) for rows in own.values()])
-    exact = left_out(rebuilt(study), list(own.values()))
+    exact = left_out({"it": rebuilt(study)}, {"it": list(own.values())})["it"]
     np.testing.assert_allclose(exact.log_density, truth, atol=0.03 + 4 * exact.error.max())
     assert weighted.elpd - truth.sum() > 3.0  # flattered
     assert abs(exact.log_density.sum() - truth.sum()) < 0.15

@@ -3,7 +3,7 @@ import os
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ import xarray as xr
 
 import bayescale as bs
 from bayescale.comparison import executors, kept
-from bayescale.comparison.refits import Job
-from bayescale.laws import Law
+from bayescale.comparison.refits import Job, attempt
+from bayescale.laws import Law, find
 from bayescale.laws.kinds import KINDS
 from bayescale.runs.table import RunTable
 from bayescale.testing import synthetic_posterior
@@ -370,11 +370,10 @@ def test_a_law_travels_by_value_and_is_known_where_it_arrives(monkeypatch):
 
     made = law_like(1.0)
     made.formula.__module__ = "__main__"
-    packed = executors._packed(Job(table(), made, QUIET, 0.9))
+    packed = executors._packed(executors.Work(lambda name: find(name), (made,)))
     monkeypatch.setattr(executors, "_HERE", "another process")
-    monkeypatch.setattr(executors, "attempt", lambda job, split: job.law)
     with warnings.catch_warnings():
-        arrived = executors._sent(packed, bs.Split("a", np.array([True]), np.array([False])))
+        arrived = executors._sent(packed, "made_here")
     try:
         assert arrived(2.0, E=1.0, b=1.0) == pytest.approx(1 + 1 / 3)
         assert _REGISTRY["made_here"] is arrived
@@ -388,7 +387,7 @@ def test_what_cannot_be_sent_is_refused_with_the_mend():
     scope["f"].__module__ = "__main__"
     law = Law("held", scope["f"], ("n_tokens",), {"E": KINDS["Irreducible"], "b": KINDS["Exponent"]})
     with pytest.raises(bs.InputError, match="cannot be sent to another process.*workers=1"):
-        executors._packed(Job(table(), law, QUIET, 0.9))
+        executors._packed(executors.Work(partial(attempt, Job(table(), law, QUIET, 0.9)), (law,)))
 
 
 def test_the_environment_and_the_script_are_as_before_once_a_process_has_started(monkeypatch):

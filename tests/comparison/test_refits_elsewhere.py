@@ -93,6 +93,31 @@ def test_processes_give_the_same_numbers_for_a_law_of_an_unguarded_script(tmp_pa
     assert {threads for _, _, threads in elsewhere} == {"1"}
 
 
+def test_processes_compare_and_average_alike(tmp_path):
+    told = finished(
+        script(
+            tmp_path,
+            """
+            quick = dict(noise="normal", draws=250, discrepancy=None, random_seed=0, progressbar=False)
+            studies = {law: bs.fit(runs().iloc[::2], law, **quick) for law in ("in_my_script", "kaplan")}
+            home = os.getpid()
+            def hook(rows):
+                with open(FOLDER + f"/seen-{os.getpid()}", "w"):
+                    pass
+            ask = dict(progressbar=False)
+            for more in (dict(criterion="future"), dict(by="flops")):
+                there, here = (bs.compare(studies, workers=n, **more, **ask) for n in (2, 1))
+                assert there.identical(here), more
+            there, here = (bs.average(studies, workers=n, **ask) for n in (2, 1))
+            assert there.identical(here)
+            assert len([p for p in os.listdir(FOLDER) if p.startswith("seen-") and p != f"seen-{home}"])
+            print("the same")
+            """,
+        )
+    )
+    assert "the same" in told
+
+
 def test_a_process_that_dies_costs_only_its_own_refit(tmp_path):
     told = finished(
         script(
