@@ -4,6 +4,8 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,9 +107,10 @@ def fit(
         do. "auto" takes the drift where backtests on published runs show that it earns its place: values
         on the log, a law of size, data or compute, and no pooling but over families, which then go wrong
         alike: one misfit for all of them.
-    engine : {"auto", "laplace", "numpyro", "nutpie", "pymc"}
+    engine : {"auto", "grouped", "laplace", "numpyro", "nutpie", "pymc"}
         "auto" takes the importance-corrected Laplace posterior where it certifies itself (Pareto k-hat
-        at most 0.5), and NUTS otherwise. "laplace" refuses where it cannot certify itself.
+        at most 0.5), and NUTS otherwise; where parameters of the law are pooled over one column it first
+        samples group by group ("grouped"). "laplace" refuses where it cannot certify itself.
     draws, tune, chains : int
         Kept draws and warm-up draws for each chain, and the number of chains.
     random_seed : int, optional
@@ -228,20 +231,45 @@ def prior_predictive(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class _Adapted:
+    """Adapted coordinates, found when first used: not every engine needs them."""
+
+    density: Density
+
+    @cached_property
+    def made(self) -> Any:
+        return adapt(self.density)
+
+    def blocks(self, points: Any) -> Mapping[str, np.ndarray]:
+        return self.made.blocks(points)
+
+    def __call__(self, points: Any) -> Any:
+        return self.made(points)
+
+    def fitted(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.made.fitted(points)
+
+    def gradient(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        return self.made.gradient(point)
+
+
 def target_of(spec: Spec, density: Density) -> tuple[Target, Any]:
     """What an engine is given, and the coordinates in which its points are to be read."""
     from bayescale.model.build import build
+    from bayescale.model.group_modes import fits_grouped, grouped
     from bayescale.model.start import starting_points
 
-    coordinates = adapt(density)
+    by_group = fits_grouped(spec)
+    coordinates = _Adapted(density) if by_group else adapt(density)
     starts = starting_points(density)
     inner = coordinates.inner if isinstance(coordinates, Bent) else ()
     if isinstance(coordinates, Bent):
         starts[:, list(inner)] = 0.0
         starts[0] = coordinates.top
-    many = coordinates.dim > _MOST_STEPPED and allowed_gb() > FOR_JAX_GB
+    many = density.dim > _MOST_STEPPED and allowed_gb() > FOR_JAX_GB
     target = Target(
-        names=coordinates.names,
+        names=density.names,
         log_density=coordinates,
         gradient=by_jax(coordinates) if many else coordinates.gradient,
         starts=starts,
@@ -249,6 +277,7 @@ def target_of(spec: Spec, density: Density) -> tuple[Target, Any]:
         width=spec.value.size,
         fitted=coordinates.fitted,
         inner=inner,
+        parts=(lambda: grouped(spec)) if by_group else None,
     )
     return target, coordinates
 
@@ -410,7 +439,7 @@ def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
     hint = did_you_mean(name, _ARGUMENTS)
     raise InputError(
         f"fit() has no argument {name!r} (given: {name}={unknown[name]!r}).{hint} It takes "
-        f"{', '.join(_ARGUMENTS)}; the engines (auto, laplace, numpyro, nutpie, pymc) have no own options."
+        f"{', '.join(_ARGUMENTS)}; the engines have no own options."
     )
 
 

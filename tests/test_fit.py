@@ -57,7 +57,7 @@ class Flat:
 
 # Options that cannot be: what is given, and what the message must hold.
 REFUSED = {
-    "an unknown engine": ({"engine": "stan"}, r"'stan'.*auto, laplace, numpyro, nutpie, pymc"),
+    "an unknown engine": ({"engine": "stan"}, r"'stan'.*auto, grouped, laplace, numpyro, nutpie, pymc"),
     "an option of another sampler": (
         {"engine": "pymc", "chain_method": "vectorized"},
         r"chain_method.*vectorized.*pymc",

@@ -109,7 +109,7 @@ def fitting(verb: Any) -> None:
         metavar="FILE",
         help="measured compression factors to join to those of the law, or 'shipped' (see 'measure')",
     )
-    verb.add_argument("--engine", default="auto", help="auto, laplace, numpyro, nutpie or pymc")
+    verb.add_argument("--engine", default="auto", help="auto, grouped, laplace, numpyro, nutpie or pymc")
     verb.add_argument("--draws", type=number, default=1000, help="kept from each chain (default: 1000)")
     verb.add_argument("--tune", type=number, default=1000, help="warm-up of each chain (default: 1000)")
     verb.add_argument("--chains", type=number, default=4, help="(default: 4)")

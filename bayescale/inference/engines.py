@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from bayescale.errors import InputError
+from bayescale.inference.grouped import ENOUGH, grouped
 from bayescale.inference.laplace import KHAT_LIMIT, laplace
 from bayescale.inference.mode import Mode, find_mode
 from bayescale.inference.numpyro import numpyro
@@ -16,10 +17,18 @@ _LARGEST_FOR_WEIGHTS = 40  # importance sampling in more dimensions than this ha
 
 
 def auto(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
-    """The certified fast posterior where it certifies itself, NUTS in good coordinates otherwise.
+    """Moves group by group where they mix; else the certified fast posterior, or NUTS in good coordinates.
 
     Which of the two ran, and why, stands in the notes under ``why``.
     """
+    refused = ""
+    if target.parts is not None:
+        walked = grouped(target, settings)
+        worth = walked.notes["effective"]
+        if walked.partial or worth >= ENOUGH * settings.chains * settings.draws:
+            why = f"sampled group by group: walkers worth {worth:,.0f} independent draws"
+            return replace(walked, notes={**walked.notes, "why": why})
+        refused = f" and moves group by group were worth {worth:,.0f} draws"
     mode = mode or find_mode(target)
     if target.dim <= _LARGEST_FOR_WEIGHTS:
         fast = laplace(target, settings, mode)
@@ -34,11 +43,12 @@ def auto(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
     else:
         why = f"{target.dim} unknowns are too many for importance weights"
     sampled = numpyro(target, settings, mode)
-    return replace(sampled, notes={**sampled.notes, "why": f"NUTS, since {why}"})
+    return replace(sampled, notes={**sampled.notes, "why": f"NUTS, since {why}{refused}"})
 
 
 ENGINES: Mapping[str, Callable[..., Draws]] = {
     "auto": auto,
+    "grouped": grouped,
     "laplace": laplace,
     "numpyro": numpyro,
     "nutpie": nutpie,

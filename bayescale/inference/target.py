@@ -35,6 +35,9 @@ class Target:
         from it.
     inner : tuple of int
         Places of coordinates that are near standard normal given the others, without heavy tails.
+    parts : callable, optional
+        Makes the same posterior in a common part and one for each group (`inference.grouped.Parts`),
+        where it has that form; called only by engines that need it.
     """
 
     names: tuple[str, ...]
@@ -45,6 +48,7 @@ class Target:
     width: int = 64
     fitted: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
     inner: tuple[int, ...] = ()
+    parts: Callable[[], Any] | None = None
 
     @property
     def dim(self) -> int:

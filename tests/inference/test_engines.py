@@ -43,7 +43,7 @@ def test_every_engine_is_found_by_its_name():
 
 
 def test_an_unknown_engine_is_refused_with_those_there_are():
-    with pytest.raises(InputError, match=r"no engine 'stan'.*auto, laplace, numpyro, nutpie, pymc"):
+    with pytest.raises(InputError, match=r"no engine 'stan'.*auto, grouped, laplace, numpyro, nutpie, pymc"):
         engine_of("stan")
 
 

@@ -1,0 +1,296 @@
+"""Runs sorted by group: their log likelihood at many parameter values, and each group's own mode.
+
+Nothing here holds more than a block of numbers at once, whatever the number of runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from bayescale.laws.elementwise import lgamma
+from bayescale.model.noise_scale import forward, log_slope
+from bayescale.model.spec import Spec
+from bayescale.priors import unlink
+
+__all__ = ["ByGroup", "Mode", "modes", "residuals", "told"]
+
+_BLOCK = 30_000  # numbers worked on at once: a few such arrays stay in a core's own cache
+_STEP = 1e-5  # of slopes by differences: they shape proposals only
+_FOLD = 8  # squared deviations multiplied together before the log is taken of them all
+
+
+@dataclass(frozen=True, eq=False)
+class ByGroup:
+    """The runs of a specification with Student-t or normal noise, sorted by the groups of one factor.
+
+    Attributes
+    ----------
+    spec : Spec
+    factor : str
+    """
+
+    spec: Spec
+    factor: str
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Positions of the runs, group after group."""
+        return np.argsort(self.spec.index[self.factor], kind="stable")
+
+    @cached_property
+    def edges(self) -> np.ndarray:
+        """Where each group begins in that order, and where the last one ends."""
+        counts = np.bincount(self.spec.index[self.factor], minlength=self.n_groups)
+        return np.concatenate([[0], np.cumsum(counts)])
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups, with those that have no run."""
+        return len(self.spec.structure.labels[self.factor])
+
+    @cached_property
+    def inputs(self) -> tuple[np.ndarray, ...]:
+        """Scaled inputs in order."""
+        return tuple(powered(x[self.order]) for x in self.spec.scaled)
+
+    @cached_property
+    def value(self) -> np.ndarray:
+        """Values in order, on the scale of the noise."""
+        return forward(self.spec.structure.noise.on, self.spec.value[self.order])
+
+    @cached_property
+    def error2(self) -> np.ndarray | None:
+        """Squared known errors in order; None where there are none."""
+        error = self.spec.error[self.order]
+        return error**2 if error.any() else None
+
+    @cached_property
+    def constant(self) -> np.ndarray:
+        """Log slope of the scale of the noise, summed by group."""
+        slope = np.asarray(log_slope(self.spec.structure.noise.on, self.spec.value[self.order]))
+        return np.add.reduceat(np.append(slope, 0.0), self.edges[:-1]) * (np.diff(self.edges) > 0)
+
+    def values(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        """The law's parameters by letter, from the link scale along the last axis."""
+        kinds = self.spec.structure.law.parameters
+        return {
+            k: np.asarray(unlink(kind, theta[..., i]))[..., None] for i, (k, kind) in enumerate(kinds.items())
+        }
+
+    def deviations(self, letters: Mapping[str, np.ndarray], rows: slice) -> np.ndarray:
+        """Value less law on the scale of the noise; letters (point, 1), result (point, run)."""
+        law = self.spec.structure.law
+        mean = law(*(x[rows] for x in self.inputs), **letters)
+        return self.value[rows] - forward(self.spec.structure.noise.on, np.asarray(mean))
+
+    def log_likelihood(self, theta: np.ndarray, sigma: np.ndarray, nu: np.ndarray | None) -> np.ndarray:
+        """Log density of the runs of each group.
+
+        Parameters
+        ----------
+        theta : array of shape (point, group, letter)
+            On the link scale.
+        sigma, nu : array of shape (point,)
+            Of the noise; no `nu` for normal noise.
+
+        Returns
+        -------
+        array of shape (point, group)
+            Minus infinity where the law has no value.
+        """
+        points = theta.shape[0]
+        found = np.empty((points, self.n_groups))
+        step = max(1, _BLOCK // points)
+        wide = sigma if nu is None else sigma * np.sqrt(nu)
+        over = (1.0 / wide)[:, None]
+        with np.errstate(all="ignore"):
+            values = self.values(theta)
+            for group in range(self.n_groups):
+                letters = {k: v[:, group] for k, v in values.items()}
+                total = np.zeros(points)
+                for low in range(self.edges[group], self.edges[group + 1], step):
+                    rows = slice(low, min(low + step, self.edges[group + 1]))
+                    away = self.deviations(letters, rows)
+                    if self.error2 is None:
+                        away *= over
+                    else:
+                        spread2 = sigma[:, None] ** 2 + self.error2[rows]
+                        total -= 0.5 * np.log(spread2).sum(-1)
+                        away /= np.sqrt(spread2 if nu is None else spread2 * nu[:, None])
+                    away *= away
+                    total -= 0.5 * away.sum(-1) if nu is None else (nu + 1) / 2 * _sum_log1p(away)
+                found[:, group] = total
+            each = -0.5 * np.log(2 * np.pi) * np.ones(points)
+            if nu is not None:
+                each = lgamma((nu + 1) / 2) - lgamma(nu / 2) - 0.5 * np.log(nu * np.pi)
+            if self.error2 is None:
+                each = each - np.log(sigma)
+            found += self.constant + each[:, None] * np.diff(self.edges)
+        return np.nan_to_num(found, nan=-np.inf, posinf=-np.inf)
+
+
+class _Powered(np.ndarray):
+    """An array raised to powers by way of its logarithm: half the time of NumPy's own power."""
+
+    logs: np.ndarray | None = None
+
+    def __getitem__(self, rows):
+        part = np.ndarray.__getitem__(self, rows)
+        if isinstance(part, _Powered) and self.logs is not None:
+            part.logs = self.logs[rows]
+        return part
+
+    def __pow__(self, power):  # type: ignore[override]
+        if not isinstance(power, np.ndarray):
+            return np.ndarray.__pow__(self, power)
+        logs = np.log(self.view(np.ndarray)) if self.logs is None else self.logs
+        found = np.multiply(np.asarray(power), logs)
+        return np.exp(found, out=found).view(_Powered)
+
+
+def powered(x: np.ndarray) -> np.ndarray:
+    """The same numbers, quick to be raised to many powers."""
+    found = np.ascontiguousarray(x).view(_Powered)
+    if (x > 0).all():
+        found.logs = np.log(x)
+    return found
+
+
+def _sum_log1p(z: np.ndarray) -> np.ndarray:
+    """Sum over the last axis of log(1 + z), z at least 0, by one log of several factors."""
+    z += 1.0
+    count = z.shape[1] // _FOLD * _FOLD
+    if count < 2 * _FOLD:
+        return np.log(z).sum(-1)
+    folded = z[:, : count // 2] * z[:, count // 2 : count]
+    folded = folded[:, : count // 4] * folded[:, count // 4 :]
+    folded = folded[:, : count // 8] * folded[:, count // 8 :]
+    total = np.log(folded).sum(-1)
+    if not np.isfinite(total).all():
+        return np.log(z).sum(-1)
+    return total + np.log(z[:, count:]).sum(-1)
+
+
+@dataclass(frozen=True, eq=False)
+class Mode:
+    """Where the runs of each group alone, near a common point, put the law's parameters.
+
+    Attributes
+    ----------
+    theta : array of shape (group, letter)
+        On the link scale.
+    information : array of shape (group, letter, letter)
+    pull : array of shape (group, letter)
+        Slope of the log likelihood there.
+    sigma : float
+    nu : float or None
+        Of the noise common to all groups.
+    """
+
+    theta: np.ndarray
+    information: np.ndarray
+    pull: np.ndarray
+    sigma: float
+    nu: float | None
+
+
+def modes(
+    runs: ByGroup,
+    start: np.ndarray,
+    precision: np.ndarray,
+    sigma: float,
+    nu: float | None,
+    *,
+    steps: int = 30,
+    about: np.ndarray | None = None,
+) -> Mode:
+    """Climb to every group's mode under a normal prior about `start` (or `about`), all groups at once.
+
+    Parameters
+    ----------
+    runs : ByGroup
+    start : array of shape (letter,) or (group, letter)
+    precision : array of shape (letter,)
+        Of the prior.
+    sigma, nu : float
+        Of the noise; sigma is learnt on the way.
+    """
+    size = start.shape[-1]
+    theta = np.broadcast_to(start, (runs.n_groups, size)).copy()
+    start = start if about is None else about
+    damping = np.full(runs.n_groups, 1e-3)
+    here = told(runs, theta, sigma, nu)
+    for _ in range(steps):
+        slope = here.pull - precision * (theta - start)
+        matrix = here.information + np.diag(precision)
+        diagonal = np.einsum("gii->gi", matrix)
+        damped = matrix + (damping[:, None] * diagonal)[..., None] * np.eye(size)
+        step = np.linalg.solve(damped, slope[..., None])[..., 0]
+        step *= np.minimum(1.0, 2.0 / np.maximum(np.abs(step).max(-1, keepdims=True), 1e-300))
+        there = theta + step
+        gain = _height(runs, there, start, precision, sigma, nu) - _height(
+            runs, theta, start, precision, sigma, nu
+        )
+        better = gain >= 0
+        theta = np.where(better[:, None], there, theta)
+        damping = np.where(better, damping / 10, np.minimum(damping * 10, 1e6))
+        settled = bool(np.all((np.abs(step * slope).sum(-1) < 1e-6) | ~better))
+        sigma = _scatter(runs, theta, sigma, nu)
+        here = told(runs, theta, sigma, nu)
+        if settled and better.all():
+            break
+    return Mode(theta, here.information, here.pull, sigma, nu)
+
+
+def _height(
+    runs: ByGroup, theta: np.ndarray, start: np.ndarray, precision: np.ndarray, sigma: float, nu: float | None
+) -> np.ndarray:
+    one = np.array([sigma]), None if nu is None else np.array([nu])
+    return runs.log_likelihood(theta[None], *one)[0] - 0.5 * (precision * (theta - start) ** 2).sum(-1)
+
+
+def residuals(runs: ByGroup, theta: np.ndarray) -> np.ndarray:
+    """Value less law of every run at its group's parameters, in order."""
+    parts = [
+        runs.deviations(runs.values(theta[g, None]), slice(runs.edges[g], runs.edges[g + 1]))[0]
+        for g in range(runs.n_groups)
+    ]
+    return np.concatenate([np.broadcast_to(p, n) for p, n in zip(parts, np.diff(runs.edges), strict=True)])
+
+
+def _scatter(runs: ByGroup, theta: np.ndarray, sigma: float, nu: float | None) -> float:
+    """Scatter that fits the deviations, by a few steps of expectation and maximisation."""
+    with np.errstate(all="ignore"):
+        away2 = np.nan_to_num(residuals(runs, theta) ** 2, nan=0.0)
+    error2 = 0.0 if runs.error2 is None else runs.error2
+    for _ in range(5):
+        spread2 = sigma**2 + error2
+        weight = 1.0 if nu is None else (nu + 1) / (nu + away2 / spread2)
+        sigma = float(np.sqrt(max(np.mean(weight * away2 - error2), 1e-4 * sigma**2)))
+    return sigma
+
+
+def told(runs: ByGroup, theta: np.ndarray, sigma: float, nu: float | None) -> Mode:
+    """Information and slope of the log likelihood at each group's parameters."""
+    size = theta.shape[1]
+    information, pull = np.zeros((len(theta), size, size)), np.zeros(theta.shape)
+    step = max(1, _BLOCK // (2 * (size + 1)))
+    shifts = np.concatenate([np.zeros((1, size)), _STEP * np.eye(size)])
+    with np.errstate(all="ignore"):
+        for g in range(len(theta)):
+            for low in range(runs.edges[g], runs.edges[g + 1], step):
+                rows = slice(low, min(low + step, runs.edges[g + 1]))
+                away = np.broadcast_to(
+                    runs.deviations(runs.values(theta[g] + shifts), rows), (size + 1, rows.stop - low)
+                )
+                real, along = away[0], np.nan_to_num((away[0] - away[1:]) / _STEP)
+                spread2 = sigma**2 + (0.0 if runs.error2 is None else runs.error2[rows])
+                weight = 1 / spread2 if nu is None else (nu + 1) / (nu * spread2 + real**2)
+                weight = np.broadcast_to(np.nan_to_num(weight), real.shape)
+                information[g] += (along * weight) @ along.T
+                pull[g] += along @ (weight * np.nan_to_num(real))
+    # Weights at the mode are those of reweighted least squares; the curvature of a heavy tail is less.
+    bent = 1.0 if nu is None else (nu + 1) / (nu + 3)
+    return Mode(theta, bent * information, pull, sigma, nu)

@@ -1,0 +1,170 @@
+"""Which studies are sampled group by group, and where their groups' runs put the parameters."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bayescale.model.by_group import ByGroup, Mode, modes, residuals, told
+from bayescale.model.density import Density, with_middle
+from bayescale.model.grouped import Grouped
+from bayescale.model.noise import Normal, StudentT, backward
+from bayescale.model.spec import Spec, without_pooling
+from bayescale.model.start import starting_points
+from bayescale.model.structure import Structure
+from bayescale.model.tangent import tangent_at
+from bayescale.priors import Prior, link
+
+__all__ = ["fits_grouped", "grouped"]
+
+_ENOUGH = 2000  # runs of a group that settle where to start
+
+
+def fits_grouped(spec: Spec) -> bool:
+    """Whether a specification has the form that is sampled group by group."""
+    s = spec.structure
+    on_link = all(
+        s.priors[k].support == kind.support and s.priors[k].distribution != "TruncatedNormal"
+        for k, kind in s.law.parameters.items()
+    )
+    plain = s.plain_noise and not s.drift and not spec.measured and not s.centring
+    return len(s.factors) == 1 and on_link and plain and isinstance(s.noise, StudentT | Normal)
+
+
+def grouped(spec: Spec) -> Grouped:
+    """The study in these coordinates: finds the mode of all runs together, then that of each group.
+
+    Parameters
+    ----------
+    spec : Spec
+        One for which `fits_grouped` holds.
+    """
+    s, (factor,) = spec.structure, spec.structure.factors
+    letters = list(s.law.parameters)
+    rng = np.random.default_rng(0)
+    free = np.stack([link(s.law.parameters[k], s.priors[k].sample(rng, 4000)) for k in letters])
+    prior_mean, prior_precision = free.mean(-1), 1 / free.var(-1)
+    bare = with_middle(Density(without_pooling(spec)))
+    nu = _middle_nu(spec)
+    runs = ByGroup(spec, factor)
+    part = _fewer(runs, rng)
+    common = _common_mode(ByGroup(_as_one(part.spec), _ALL), bare, prior_mean, prior_precision, nu)
+    widths = np.array([_width(s, k, factor) for k in letters])
+    alone = modes(part, common.theta[0], 1 / widths**2, common.sigma, nu)
+    alone = _noise_fitted(part, alone, 1 / widths**2, spec)
+    if part is not runs:
+        alone = modes(runs, alone.theta, 1 / widths**2, alone.sigma, alone.nu, steps=2, about=common.theta[0])
+        alone = _noise_fitted(runs, alone, 1 / widths**2, spec)
+    near = tangent_at(s.law, bare.centre, alone.theta, bare.middle)
+    far = tangent_at(s.law, bare.centre, alone.theta.mean(0), bare.middle)
+    pooled = tuple(i for i, k in enumerate(letters) if s.pool.get(k))
+    return Grouped(Density(spec), runs, near, far, alone, pooled, prior_mean, prior_precision)
+
+
+_ALL = ""
+
+
+def _as_one(spec: Spec) -> Spec:
+    """All runs as one group."""
+    s = replace(spec.structure, labels={**spec.structure.labels, _ALL: ("all",)})
+    return replace(spec, structure=s, index={**spec.index, _ALL: np.zeros(spec.value.size, dtype=int)})
+
+
+def _fewer(runs: ByGroup, rng: np.random.Generator) -> ByGroup:
+    """At most so many runs of each group, to start from."""
+    if np.diff(runs.edges).max() <= 2 * _ENOUGH:
+        return runs
+    kept = np.concatenate(
+        [
+            rng.permutation(runs.order[low:high])[:_ENOUGH]
+            for low, high in zip(runs.edges[:-1], runs.edges[1:], strict=True)
+        ]
+    )
+    spec = runs.spec
+    part = replace(
+        spec,
+        inputs={k: v[kept] for k, v in spec.inputs.items()},
+        value=spec.value[kept],
+        error=spec.error[kept],
+        index={k: v[kept] for k, v in spec.index.items()},
+        run_ids=(),
+    )
+    return ByGroup(part, runs.factor)
+
+
+def _middle_nu(spec: Spec) -> float | None:
+    noise = spec.structure.noise
+    if isinstance(noise, Normal):
+        return None
+    fixed = getattr(noise, "nu", None)
+    if fixed is not None:
+        return float(fixed)
+    return float(np.median(spec.structure.priors["nu"].sample(np.random.default_rng(0), 1000)))
+
+
+def _width(s: Structure, letter: str, factor: str) -> float:
+    """How far groups are thought to differ."""
+    prior = s.priors.get(f"{letter}_sd_{factor}", _COMMON)
+    return float(np.sqrt(np.mean(prior.sample(np.random.default_rng(0), 4000) ** 2)))
+
+
+_COMMON = Prior("HalfNormal", sigma=0.1)  # how far a parameter that is common to all may move for one group
+
+
+def _common_mode(
+    runs: ByGroup, bare: Density, prior_mean: np.ndarray, precision: np.ndarray, nu: float | None
+) -> Mode:
+    """Mode of all runs as one group, the best of a few climbs."""
+    s = bare.spec.structure
+    found = bare.blocks(starting_points(bare, 32))
+    starts = np.stack([link(kind, found[s.population(k)]) for k, kind in s.law.parameters.items()], -1)
+    with np.errstate(all="ignore"):
+        scatter = np.array([_robust(residuals(runs, start[None])) for start in starts])
+    ends = []
+    for start in starts[np.argsort(scatter)[:4]]:
+        first = float(np.nanmin(scatter))
+        # The prior is about its own mean: a start far from it must not be held by it.
+        end = modes(runs, start[None], precision, first, nu, about=prior_mean)
+        ends.append((_robust(residuals(runs, end.theta)), end))
+    return min(ends, key=lambda pair: pair[0])[1]
+
+
+def _robust(away: np.ndarray) -> float:
+    scale = float(np.median(np.abs(away)))
+    return scale if np.isfinite(scale) else np.inf
+
+
+def _noise_fitted(runs: ByGroup, mode: Mode, precision: np.ndarray, spec: Spec) -> Mode:
+    """The same modes with the noise that fits their deviations, which were fitted to."""
+    from scipy.optimize import minimize
+
+    names = [name for name, _ in _noise_priors(spec)]
+    priors = dict(_noise_priors(spec))
+    away = residuals(runs, mode.theta)
+    inverse = np.linalg.inv(mode.information + np.diag(precision))
+    used = float(np.einsum("gij,gji->", inverse, mode.information))
+    away = away * np.sqrt(away.size / max(away.size - used, 0.2 * away.size))
+
+    def lowered(free: np.ndarray) -> float:
+        given = {k: priors[k].constrain(free[i]) for i, k in enumerate(names)}
+        spread2 = given["sigma"] ** 2 + (0.0 if runs.error2 is None else runs.error2)
+        fit = spec.structure.noise.log_density(
+            _back(spec, away), _back(spec, np.zeros(1)), np.sqrt(spread2 - given["sigma"] ** 2), **given
+        )
+        prior = sum(
+            priors[k].log_density(given[k]) + priors[k].log_jacobian(free[i]) for i, k in enumerate(names)
+        )
+        return -float(np.sum(fit) + prior)
+
+    start = np.array([priors[k].unconstrain({"sigma": mode.sigma, "nu": mode.nu or 6.0}[k]) for k in names])
+    best = minimize(lowered, start, method="Nelder-Mead", options={"xatol": 0.01, "fatol": 0.01})
+    given = {k: float(priors[k].constrain(best.x[i])) for i, k in enumerate(names)}
+    nu = given.get("nu", mode.nu)
+    return told(runs, mode.theta, given["sigma"], nu)
+
+
+def _noise_priors(spec: Spec) -> list[tuple[str, Prior]]:
+    return [(name, spec.structure.priors[name]) for name in spec.structure.noise_names]
+
+
+def _back(spec: Spec, z: np.ndarray) -> np.ndarray:
+    return backward(spec.structure.noise.on, z)

@@ -1,0 +1,130 @@
+"""The group-by-group writing of a pooled posterior is the plain one in other coordinates."""
+
+import numpy as np
+import pytest
+from small_runs import FAMILIES, small_runs
+
+from bayescale.laws import find
+from bayescale.model.by_group import ByGroup
+from bayescale.model.density import Density
+from bayescale.model.group_modes import fits_grouped, grouped
+from bayescale.model.noise import Normal, StudentT
+from bayescale.model.spec import specify
+from bayescale.model.tangent import tangent_at
+
+POOLS = {
+    "all": "family",
+    "floor": {"E": "family"},
+    "amplitude and exponent": {"B": "family", "beta": "family"},
+}
+
+
+def family_runs():
+    return small_runs(n=60, family=np.resize(np.array(FAMILIES), 60))
+
+
+RNG = np.random.default_rng(0)
+
+
+def points(parts, count=4):
+    """Plausible points: spreads about a tenth, noise about its mode, the rest standard normal."""
+    middle, covariance = parts.guess()
+    common = middle + 0.5 * RNG.standard_normal((count, middle.size)) @ np.linalg.cholesky(covariance).T
+    return common, 0.5 * RNG.standard_normal((count, parts.n_groups, parts.n_pooled))
+
+
+@pytest.mark.parametrize("noise", [StudentT(), StudentT(nu=5.0), Normal()], ids=str)
+@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+def test_the_density_is_that_of_the_plain_coordinates(pool, noise):
+    spec = specify(family_runs(), "chinchilla", pool=pool, noise=noise)
+    parts, plain = grouped(spec), Density(spec)
+    common, q = points(parts)
+    placed = parts.place(common)
+    found = placed.shared + parts.of_groups(placed, q).sum(-1)
+
+    def flat(v):
+        return plain.flatten(
+            parts.blocks(v[:, : common.shape[1]], v[:, common.shape[1] :].reshape(len(v), *q.shape[1:]))
+        )
+
+    whole = np.concatenate([common, q.reshape(len(q), -1)], axis=1)
+    step = 1e-6 * np.eye(whole.shape[1])
+    for here, value in zip(whole, found, strict=True):
+        jacobian = (flat(here + step) - flat(here - step)) / 2e-6
+        expected = plain(flat(here[None]))[0] + np.linalg.slogdet(jacobian)[1]
+        np.testing.assert_allclose(value, expected, rtol=1e-6, atol=1e-4)
+
+
+def test_likelihood_by_group_is_that_of_the_rows():
+    spec = specify(family_runs(), "chinchilla", pool="family")
+    parts, plain = grouped(spec), Density(spec)
+    common, q = points(parts)
+    placed = parts.place(common)
+    theta = parts.parameters(placed, q)[0]
+    by_row = plain.log_likelihood(parts.blocks(common, q))
+    expected = [by_row[:, spec.index["family"] == g].sum(-1) for g in range(parts.n_groups)]
+    found = parts.runs.log_likelihood(theta, placed.noise["sigma"], placed.noise["nu"])
+    np.testing.assert_allclose(found, np.stack(expected, axis=-1), rtol=1e-10)
+
+
+def test_likelihood_by_group_heeds_known_errors():
+    table = family_runs().frame.assign(value_se=0.01)
+    from bayescale.runs.read import read_runs
+
+    spec = specify(read_runs(table), "chinchilla", pool="family")
+    runs = ByGroup(spec, "family")
+    theta = np.tile(np.log([1.8, 0.4, 0.35, 0.4, 0.35]), (2, runs.n_groups, 1))
+    found = runs.log_likelihood(theta, np.array([0.01, 0.02]), np.array([4.0, 9.0])).sum(-1)
+    value = spec.structure.law(*spec.scaled, E=1.8, A=0.4, alpha=0.35, B=0.4, beta=0.35)
+    expected = [
+        spec.structure.noise.log_density(spec.value, value, spec.error, sigma=s, nu=n).sum()
+        for s, n in ((0.01, 4.0), (0.02, 9.0))
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_compressed_and_exact_densities_agree_about_the_modes():
+    parts = grouped(specify(family_runs(), "chinchilla", pool={"E": "family"}))
+    common, q = points(parts, 6)
+    common[:, : parts.n_free] = parts.guess()[0][: parts.n_free]
+    common[:, parts.n_free :], q = 0.1 * common[:, parts.n_free :], 0.1 * q
+    heights = []
+    for density in (parts, parts.compressed()):
+        placed = density.place(common)
+        heights.append(placed.shared + density.of_groups(placed, q).sum(-1))
+    difference = heights[0] - heights[1]
+    np.testing.assert_allclose(difference - difference[0], 0.0, atol=0.3)
+
+
+def test_tangent_coordinates_touch_the_link_scale_and_come_back():
+    law = find("compression_power")
+    origin = np.log([1.8, 0.5, 0.35, 0.5, 0.3, 4.0, 300.0, 700.0, 1500.0])
+    tangent = tangent_at(law, (1.0, 1.0, 50.0, 150.0, 300.0), origin, "E")
+    assert tangent.amplitudes == (3,)
+    theta = origin + 0.05 * RNG.standard_normal((20, 9))
+    x = tangent.to_x(theta)
+    np.testing.assert_allclose(tangent.to_theta(x)[0], theta, rtol=1e-10, atol=1e-12)
+    near = origin + 1e-4 * RNG.standard_normal((20, 9))
+    np.testing.assert_allclose(tangent.to_x(near), near, atol=1e-6)
+    assert np.abs(x - theta).max() > 1e-3
+
+
+def test_a_coordinate_without_a_floor_has_no_density():
+    tangent = tangent_at(find("chinchilla"), (1.0, 1.0), np.log([0.1, 0.5, 0.3, 0.5, 0.3]), "E")
+    x = tangent.origin.copy()
+    x[1] += 2.0
+    x[0] -= 20.0
+    assert tangent.to_theta(x)[1] == -np.inf
+
+
+@pytest.mark.parametrize(
+    ("options", "fits"),
+    [
+        ({"pool": "family"}, True),
+        ({}, False),
+        ({"pool": {"E": "family", "sigma": "family"}}, False),
+        ({"pool": "family", "noise": "laplace"}, False),
+    ],
+)
+def test_which_studies_are_sampled_by_group(options, fits):
+    assert fits_grouped(specify(family_runs(), "chinchilla", **options)) is fits
