@@ -134,10 +134,10 @@ class _Kept:
 def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
     """Posterior of a study pooled over one column, group by group.
 
-    Draws are those of many walkers laid end to end, so many to a chain. ``notes`` carry ``walkers``, ``moves``,
-    ``accepted`` (shares of common moves and of the groups'), ``effective`` and, of many runs, ``checked``:
-    at how many draws the exact density was held against the compressed one, with ``checked_khat`` and
-    ``uneven``, the deviation of the log weights, and ``compressed``: whether that certified it.
+    Draws are those of many walkers laid end to end, so many to a chain. ``notes`` carry ``walkers``,
+    ``moves``, ``accepted`` (shares of common moves and of the groups'), ``effective`` and, of many runs,
+    ``checked``: at how many draws the exact density was held against the compressed one, with
+    ``checked_khat``, ``uneven`` (deviation of the log weights) and ``compressed``: whether that certified it.
 
     Raises
     ------

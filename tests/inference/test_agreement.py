@@ -1,6 +1,6 @@
 """Engines that share no code but the priors give one posterior, on every law.
 
-`auto` and `numpyro` work on our own density, in NumPy and in JAX; `nutpie` samples the PyMC model.
+`auto`, `grouped` and `numpyro` work on our own density, in NumPy and in JAX; `nutpie` samples the PyMC model.
 Accepted failure rate: five Monte Carlo errors on about 1,200 comparisons, below one in a thousand.
 """
 
@@ -73,7 +73,8 @@ def small_sweep(families: int = 1) -> bs.RunTable:
 def test_pooled_posteriors_agree_between_adapted_and_plain_coordinates():
     options = {"pool": {"E": "family", "alpha": "family"}, "noise": "normal"}
     runs = small_sweep(families=5)
-    agree({engine: fitted(runs, "chinchilla", engine, **options) for engine in ("numpyro", "nutpie")})
+    engines = ("grouped", "numpyro", "nutpie")
+    agree({engine: fitted(runs, "chinchilla", engine, **options) for engine in engines})
 
 
 def test_a_law_with_its_drift_has_one_posterior():

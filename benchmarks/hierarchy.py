@@ -1,0 +1,129 @@
+"""Effective draws for each CPU second on a hierarchical compression law, each engine in a process of its own.
+
+    uv run python benchmarks/hierarchy.py            # writes docs/hierarchy.md
+    uv run python benchmarks/hierarchy.py grouped    # one engine, printed only
+
+Twelve families, four modalities, 1,008 simulated runs, every parameter of `compression_power` pooled over
+families: 128 unknowns. Peers are the same model as written in PyMC (`build_model`), sampled by PyMC's NUTS and
+by nutpie, and NumPyro in adapted coordinates. CPU seconds are those of the second fit in a process, with all
+that `fit` does around the sampling; the first is given beside it, with imports and compilation. Effective draws
+are the least of all unknowns, in the bulk. Rows beyond 1,008 are measured for `grouped` alone.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+ENGINES = ("grouped", "numpyro", "nutpie", "pymc")
+ROWS = (1_008, 10_008, 100_008, 1_000_008)
+FAMILIES = 12
+SLOWEST = 7200  # seconds of wall time after which a peer is given up
+
+_ONE = """
+import json, resource, time, warnings
+warnings.simplefilter("ignore")
+import bayescale as bs
+runs = bs.simulate_compression("four", families=FAMILIES, runs=RUNS)
+found = []
+for seed in range(FITS):
+    began, wall = time.process_time(), time.perf_counter()
+    study = bs.fit(runs, law="compression_power", pool="family", engine=ENGINE, random_seed=seed, progressbar=False)
+    spent, passed = time.process_time() - began, time.perf_counter() - wall
+    table = bs.convergence(study).table
+    told = json.loads(study.attrs["bayescale"])["engine"]
+    stats = study["sample_stats"]
+    diverging = int(stats["diverging"].sum()) if "diverging" in stats else 0
+    found.append({
+        "cpu": spent, "wall": passed, "ess": float(table["ess_bulk"].min()), "rhat": float(table["rhat"].max()),
+        "diverging": diverging, "compressed": told.get("compressed"), "khat": told.get("checked_khat"),
+        "E": float(study["posterior"]["E_population"].mean()),
+    })
+print(json.dumps({"fits": found, "gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+"""
+
+
+def measure(engine: str, rows: int, fits: int) -> dict | None:
+    """What each fit cost and what its draws are worth; None where it was given up."""
+    values = {"FAMILIES": FAMILIES, "RUNS": rows // FAMILIES, "FITS": fits, "ENGINE": repr(engine)}
+    code = _ONE
+    for name, value in values.items():
+        code = code.replace(name, str(value))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=SLOWEST
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def engines_table() -> list[str]:
+    """One row for each engine at 1,008 rows, with ratios to PyMC's NUTS."""
+    found = {engine: measure(engine, ROWS[0], 1 if engine == "pymc" else 2) for engine in ENGINES}
+    rates = {k: v["fits"][-1]["ess"] / v["fits"][-1]["cpu"] for k, v in found.items() if v}
+    lines = [
+        "| engine | first fit, CPU s | second, CPU s | second, wall s | effective draws | R-hat | divergences "
+        "| draws per CPU s | ratio to pymc | E |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for engine, told in found.items():
+        if told is None:
+            lines.append(f"| {engine} | given up after {SLOWEST} s |" + " |" * 8)
+            continue
+        first, last = told["fits"][0], told["fits"][-1]
+        ratio = f"{rates[engine] / rates['pymc']:,.1f}" if "pymc" in rates else "–"
+        lines.append(
+            f"| {engine} | {first['cpu']:.1f} | {last['cpu']:.1f} | {last['wall']:.1f} | {last['ess']:,.0f} | "
+            f"{last['rhat']:.3f} | {last['diverging']} | {rates[engine]:,.1f} | {ratio} | {last['E']:.4f} |"
+        )
+    return lines
+
+
+def rows_table() -> list[str]:
+    """One row for each number of rows, for `grouped`."""
+    lines = [
+        "| rows | CPU s | effective draws | R-hat | compressed | k-hat of the check | largest memory, GB |",
+        "|--:|--:|--:|--:|---|--:|--:|",
+    ]
+    for rows in ROWS:
+        told = measure("grouped", rows, 1)
+        if told is None:
+            continue
+        fit = told["fits"][0]
+        khat = "–" if fit["khat"] is None else f"{fit['khat']:.2f}"
+        lines.append(
+            f"| {rows:,} | {fit['cpu']:.1f} | {fit['ess']:,.0f} | {fit['rhat']:.3f} | {fit['compressed']} | {khat} | "
+            f"{told['gigabytes']:.1f} |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Measure all and write the page, or one engine and print it."""
+    if len(sys.argv) > 1:
+        print(json.dumps(measure(sys.argv[1], ROWS[0], 2), indent=1))
+        return
+    lines = [
+        "# A hierarchical compression law",
+        "",
+        "Written by `uv run python benchmarks/hierarchy.py`; law `compression_power`, 12 families, 4 modalities, 128 "
+        "unknowns, Student-t noise, 4 chains of 1,000 draws.",
+        f"Machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}. Quote ratios, not "
+        "seconds: machines differ and were shared.",
+        "",
+        *engines_table(),
+        "",
+        "## Many rows",
+        "",
+        *rows_table(),
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    (Path(__file__).parents[1] / "docs" / "hierarchy.md").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
