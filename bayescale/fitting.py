@@ -439,7 +439,8 @@ def _refuse_unknown(unknown: Mapping[str, Any]) -> None:
     hint = did_you_mean(name, _ARGUMENTS)
     raise InputError(
         f"fit() has no argument {name!r} (given: {name}={unknown[name]!r}).{hint} It takes "
-        f"{', '.join(_ARGUMENTS)}; the engines have no own options."
+        f"{', '.join(_ARGUMENTS)}; the engines (auto, grouped, laplace, numpyro, nutpie, pymc) have no own "
+        "options."
     )
 
 

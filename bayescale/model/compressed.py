@@ -14,13 +14,18 @@ __all__ = ["Compressed"]
 class Compressed(Grouped):
     """The study with each group's runs replaced by their information at its mode."""
 
+    @property
+    def n_rows(self) -> int:
+        """None: no evaluation passes over the runs."""
+        return 0
+
     @cached_property
     def _noise_curve(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
         """Middle, slope and curvature of the log likelihood in the noise, at the groups' modes."""
         count = len(self.noises)
         given = {"sigma": self.told.sigma, "nu": self.told.nu or 6.0}
         middle = np.array([prior.unconstrain(np.float64(given[name])) for name, prior in self.noises])
-        step = 3.0 / np.sqrt(self.n_rows)
+        step = 3.0 / np.sqrt(self.runs.value.size)
         shifts = [np.zeros(count)]
         for i in range(count):
             for j in range(i, count):
