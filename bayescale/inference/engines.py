@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from bayescale.errors import InputError
 from bayescale.inference.grouped import ENOUGH, grouped
 from bayescale.inference.laplace import KHAT_LIMIT, laplace
@@ -23,12 +25,16 @@ def auto(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
     """
     refused = ""
     if target.parts is not None:
-        walked = grouped(target, settings)
-        worth = walked.notes["effective"]
-        if walked.partial or worth >= ENOUGH * settings.chains * settings.draws:
-            why = f"sampled group by group: walkers worth {worth:,.0f} independent draws"
-            return replace(walked, notes={**walked.notes, "why": why})
-        refused = f" and moves group by group were worth {worth:,.0f} draws"
+        try:
+            walked = grouped(target, settings)
+        except np.linalg.LinAlgError:  # groups of so few runs that nothing holds their coordinates
+            refused = " and moves group by group found no coordinates"
+        else:
+            worth = walked.notes["effective"]
+            if walked.partial or worth >= ENOUGH * settings.chains * settings.draws:
+                why = f"sampled group by group: walkers worth {worth:,.0f} independent draws"
+                return replace(walked, notes={**walked.notes, "why": why})
+            refused = f" and moves group by group were worth {worth:,.0f} draws"
     mode = mode or find_mode(target)
     if target.dim <= _LARGEST_FOR_WEIGHTS:
         fast = laplace(target, settings, mode)

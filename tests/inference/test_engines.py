@@ -75,6 +75,18 @@ def test_auto_samples_where_there_are_too_many_unknowns(monkeypatch):
     assert "41 unknowns" in drawn.notes["why"]
 
 
+def test_auto_samples_where_groups_have_no_coordinates(monkeypatch):
+    from dataclasses import replace
+
+    def broken():
+        raise np.linalg.LinAlgError("Singular matrix")
+
+    stub(monkeypatch, "numpyro")
+    drawn = auto(replace(gaussian(41)[0], parts=broken), SHORT)
+    assert drawn.engine == "numpyro"
+    assert "found no coordinates" in drawn.notes["why"]
+
+
 @pytest.fixture(scope="module")
 def sampled():
     target, mean, covariance = gaussian(3)
