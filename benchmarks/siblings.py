@@ -146,7 +146,8 @@ def scored(rows: pd.DataFrame) -> pd.Series:
             "bias": away.mean(),
             "90 %": held.mean(),
             "width": (rows["high"] - rows["low"]).mean(),
-            "unsound": int(rows["unsound"].any()),
+            "unsound": rows[rows["unsound"]][_KEY].drop_duplicates().shape[0],
+            "fits": rows[_KEY].drop_duplicates().shape[0],
             "s": rows["seconds"].median(),
         }
     )
@@ -162,7 +163,7 @@ def table_of(rows: pd.DataFrame, by: list[str]) -> str:
     for row in found.to_dict("records"):
         cells = [
             f"{v:.4f}" if k.startswith("RMSE") else f"{v:+.4f}" if k == "bias" else f"{v:.0f}"
-            if k in ("rows", "unsound") else f"{v:.1f}" if k == "s" else f"{v:.3f}" if isinstance(v, float) else str(v)
+            if k in ("rows", "unsound", "fits") else f"{v:.1f}" if k == "s" else f"{v:.3f}" if isinstance(v, float) else str(v)
             for k, v in row.items()
         ]  # fmt: skip
         lines.append("| " + " | ".join(c.replace("|", ", ") for c in cells) + " |")

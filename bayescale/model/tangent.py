@@ -130,8 +130,8 @@ def tangent_at(law: Law, centre: tuple[float, ...], origin: np.ndarray, floor: s
     stepped = origin[..., None, :] + 1j * STEP * np.eye(origin.shape[-1])
     slopes = {}
     for i in amplitudes:
-        added = np.log(np.broadcast_to(bare.added(i, bare.values(stepped)), origin.shape).astype(complex))
-        slopes[i] = added.imag / STEP
+        added = np.broadcast_to(bare.added(i, bare.values(stepped)), origin.shape).astype(complex)
+        slopes[i] = np.imag(np.log(added)) / STEP
     if at is not None:
         whole = np.exp(stepped[..., at]) + bare.above_floor(bare.values(stepped))
         slopes[at] = np.imag(np.log(whole)) / STEP
