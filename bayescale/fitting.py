@@ -178,16 +178,19 @@ def build_model(
     noise: str | Noise | None = None,
     priors: Mapping[str, Any] | None = None,
     measurements: Any = None,
+    discrepancy: "str | Drift | None" = None,
 ) -> "pm.Model":
-    """The PyMC model that `fit` would sample with ``discrepancy=None``, to be read, drawn or extended.
+    """The PyMC model that `fit` samples, to be read, drawn or extended.
 
-    Parameters are those of `fit`.
+    Parameters are those of `fit`; the law is taken to be exact unless `discrepancy` says otherwise, which
+    makes for a model that is easier to read. ``discrepancy="auto"`` gives what `fit` samples by default.
     """
     from bayescale.model.build import build
     from bayescale.runs.read import read_runs
 
     table = runs if isinstance(runs, RunTable) else read_runs(runs)
-    return build(specify(table, law, pool=pool, noise=noise, priors=priors, measurements=measurements))
+    spec = specify(table, law, pool=pool, noise=noise, priors=priors, measurements=measurements)
+    return build(with_drift(spec, discrepancy))
 
 
 def prior_predictive(

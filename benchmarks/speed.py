@@ -118,15 +118,10 @@ def lines() -> list[tuple[str, float, str]]:
     many = least(lambda: bs.huber_fit(runs, bootstrap=4000), 1)
     tell("huber_fit with a bootstrap of 4,000", many, 40 * hand, "the peer's bootstrap")
     study, drifting = bs.fit(runs, **exact), bs.fit(runs, random_seed=0, progressbar=False)
-    for rows in (10_000, 100_000):
-        tell(
-            f"predict, 4,000 draws × {rows:,} scales, law exact",
-            least(lambda s=grid(rows): bs.predict(study, s)),
-        )
-    tell(
-        "predict, 4,000 draws × 10,000 scales, with drift",
-        least(lambda s=grid(10_000): bs.predict(drifting, s)),
-    )
+    few, more = grid(10_000), grid(100_000)
+    tell("predict, 4,000 draws × 10,000 scales, law exact", least(lambda: bs.predict(study, few)))
+    tell("predict, 4,000 draws × 100,000 scales, law exact", least(lambda: bs.predict(study, more)))
+    tell("predict, 4,000 draws × 10,000 scales, with drift", least(lambda: bs.predict(drifting, few)))
     tell("one refit of a backtest, of 100, law exact", backtested(runs, 100, None))
     tell("one refit of a backtest, of 20, with drift", backtested(runs, 20, "drift"))
     tell("cold: python -c to printed intervals", least(process(sys.executable, "-W", "ignore", "-c", _COLD)))

@@ -147,7 +147,8 @@ def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
     if target.parts is None:
         raise InputError(
             "engine='grouped' samples studies in which parameters of the law are pooled over one column, "
-            "with Student-t or normal noise, no drift and no joined measurements. Use engine='auto'."
+            "with Student-t or normal noise, no drift (discrepancy=None) and no joined measurements. Use "
+            "engine='auto'."
         )
     began = time.perf_counter()
     parts = target.parts()

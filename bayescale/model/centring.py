@@ -15,6 +15,7 @@ coordinates: a poor H costs speed, never correctness.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -236,14 +237,7 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> tupl
     """
     s = spec.structure
     letters = list(s.law.parameters)
-    near = _near(s, bare, factor, everyone)
-    rows = [np.flatnonzero(spec.index[factor] == g) for g in range(len(s.labels[factor]))]
-    fits = [_alone(spec, near, own, everyone) if own.size else None for own in rows]
-    common = _common_noise([fit for fit in fits if fit])
-    away = np.zeros(spec.value.size)
-    for own, fit in zip(rows, fits, strict=True):
-        if fit:
-            away[own] = _away(*fit)
+    fits, away, common = _groups_alone(spec, bare, factor, everyone)
     here = _link_values(s, bare.blocks(everyone), bare.spec.structure)
     nothing = np.zeros((len(letters), len(letters))), here, np.zeros(len(letters))
     apart = factor in s.noise_pool.get(SIGMA, ())
@@ -259,6 +253,31 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> tupl
         rows=rows_for(spec, factor),
     )
     return frame, away
+
+
+def away_from_groups(spec: Spec, factor: str, everyone: np.ndarray) -> tuple[np.ndarray, float]:
+    """How far each run lies from the law of its group, and the scatter common to all groups.
+
+    `everyone` is the mode without groups. On the scale of the noise.
+    """
+    bare = with_middle(Density(without_pooling(spec)))
+    _, away, common = _groups_alone(spec, bare, factor, everyone)
+    return away, float(common["sigma"])
+
+
+def _groups_alone(
+    spec: Spec, bare: Density, factor: str, everyone: np.ndarray
+) -> tuple[list[Any], np.ndarray, dict[str, np.ndarray]]:
+    """The fit of each group's runs, None where it has none; each run's distance from it; common scatter."""
+    s = spec.structure
+    near = _near(s, bare, factor, everyone)
+    rows = [np.flatnonzero(spec.index[factor] == g) for g in range(len(s.labels[factor]))]
+    fits = [_alone(spec, near, own, everyone) if own.size else None for own in rows]
+    away = np.zeros(spec.value.size)
+    for own, fit in zip(rows, fits, strict=True):
+        if fit:
+            away[own] = _away(*fit)
+    return fits, away, _common_noise([fit for fit in fits if fit])
 
 
 def _link_values(s: Structure, blocks: Mapping[str, np.ndarray], own: Structure) -> np.ndarray:

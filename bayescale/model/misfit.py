@@ -8,6 +8,7 @@ import numpy as np
 from bayescale.errors import InputError
 from bayescale.inference.mode import find_mode
 from bayescale.inference.slopes import STEP
+from bayescale.model.centring import away_from_groups
 from bayescale.model.density import Density, with_middle
 from bayescale.model.drift import PART, Drift, axes_for, made_of, unit_of
 from bayescale.model.noise import backward, forward
@@ -64,9 +65,13 @@ def with_drift(spec: Spec, discrepancy: Any) -> Spec:
     blocks = plain.blocks(mode.point)
     own = plain.spec.structure
     at = {k: float(blocks[own.population(k)]) for k in s.law.parameters}
-    scatter = float(blocks["sigma"])
-    residual, weight = _robust(plain, blocks, scatter)
     on = s.noise.on
+    if len(s.factors) == 1:  # from the law of its own group: groups apart are no misfit
+        residual, scatter = away_from_groups(spec, s.factors[0], mode.point)
+    else:
+        law = forward(on, np.broadcast_to(plain.mean(blocks), spec.value.shape))
+        residual, scatter = forward(on, spec.value) - law, float(blocks["sigma"])
+    weight = _weights(plain, residual, blocks | {"sigma": np.float64(scatter)})
     bends = made_of(
         s.law,
         s.reference,
@@ -89,16 +94,15 @@ def with_drift(spec: Spec, discrepancy: Any) -> Spec:
     )
 
 
-def _robust(plain: Density, blocks: dict[str, Any], scatter: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of each run from the law on the scale of the noise, and its weight in units of the scatter."""
-    spec, s = plain.spec, plain.spec.structure
-    middle = forward(s.noise.on, np.broadcast_to(plain.mean(blocks), spec.value.shape))
-    residual = forward(s.noise.on, spec.value) - middle
+def _weights(plain: Density, residual: np.ndarray, blocks: dict[str, Any]) -> np.ndarray:
+    """Weight of each run at a distance from the law on the scale of the noise, in units of the scatter."""
+    spec, noise = plain.spec, plain.spec.structure.noise
+    scatter = float(blocks["sigma"])
     away = np.where(np.abs(residual) > 1e-6 * scatter, residual, 1e-6 * scatter)
-    noise = {k: blocks[k] for k in s.noise_names}
-    at = backward(s.noise.on, forward(s.noise.on, spec.value) - away + 1j * STEP)
-    steep = np.imag(s.noise.log_density(spec.value, at, spec.error, **noise)) / STEP
-    return residual, np.clip(steep / away * scatter**2, 0.0, _MOST_WEIGHT)
+    learnt = {k: blocks[k] for k in plain.spec.structure.noise_names}
+    at = backward(noise.on, forward(noise.on, spec.value) - away + 1j * STEP)
+    steep = np.imag(noise.log_density(spec.value, at, spec.error, **learnt)) / STEP
+    return np.clip(steep / away * scatter**2, 0.0, _MOST_WEIGHT)
 
 
 def _prior_precision(spec: Spec) -> np.ndarray:

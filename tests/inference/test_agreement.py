@@ -71,7 +71,7 @@ def small_sweep(families: int = 1) -> bs.RunTable:
 
 
 def test_pooled_posteriors_agree_between_adapted_and_plain_coordinates():
-    options = {"pool": {"E": "family", "alpha": "family"}, "noise": "normal"}
+    options = {"pool": {"E": "family", "alpha": "family"}, "noise": "normal", "discrepancy": None}
     runs = small_sweep(families=5)
     engines = ("grouped", "numpyro", "nutpie")
     agree({engine: fitted(runs, "chinchilla", engine, **options) for engine in engines})
@@ -85,6 +85,12 @@ def test_a_law_with_its_drift_has_one_posterior():
             for engine in ("auto", "numpyro", "nutpie")
         }
     )
+
+
+def test_families_that_share_a_drift_have_one_posterior():
+    options = {"pool": {"E": "family"}, "discrepancy": "drift", "noise": "normal"}
+    engines = ("auto", "numpyro", "nutpie")
+    agree({engine: fitted(small_sweep(families=5), "chinchilla", engine, **options) for engine in engines})
 
 
 def agree(found: dict[str, dict[str, np.ndarray]]) -> None:
