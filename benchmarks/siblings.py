@@ -195,7 +195,8 @@ def written(rows: pd.DataFrame) -> str:
         "# Few runs and published siblings\n",
         "Written by `benchmarks/siblings.py`; what is fitted and foretold stands there. Machine: "
         f"{os.cpu_count()} cores, {platform.machine()}. Scores of log values; *unsound* counts fits that did not "
-        "converge; seconds are those of a shared machine.\n",
+        "converge with 500 draws a chain; seconds are those of a shared machine, and rows may have been "
+        "gathered over several runs of the script (`--rows`).\n",
         f"## {OWN} runs of its own\n",
         ratios(near),
         table_of(some, ["distance", "arm"]),
