@@ -308,6 +308,7 @@ def _study(
                 "were kept, and the study is marked partial. Run it again for a complete posterior.",
             )
         )
+    findings += _summed_up(drawn.notes)
     whole = {k: v for k, v in vars(settings).items() if k != "progressbar"}
     told = {"name": drawn.engine, "asked": asked, "partial": drawn.partial, **drawn.notes}
     tree = assemble(density, blocks, runs=table, statistics=drawn.statistics, engine=told, settings=whole)
@@ -316,6 +317,21 @@ def _study(
     _heed("this fit asks for care:", findings, 4)
     note_findings(tree, [*foreseen, *findings])
     return tree
+
+
+def _summed_up(notes: Mapping[str, Any]) -> list[Finding]:
+    """What is to be known of draws of a likelihood in which each group's runs are summed up."""
+    if not notes.get("compressed"):
+        return []
+    return [
+        Finding(
+            "compressed-runs",
+            "note",
+            f"these many runs were summed up group by group, and the draws moved to the means and deviations "
+            f"that the exact likelihood gives at {notes['checked']} of them (k-hat "
+            f"{notes['checked_khat']:.2f}): their tails are approximate. engine='numpyro' is exact.",
+        )
+    ]
 
 
 def _foreseen(spec: Spec, settings: Settings, asked: str) -> list[Finding]:
