@@ -190,7 +190,7 @@ def measure(curves: Sequence[Curve], methods: Sequence[str], folder: Path | None
 
 
 def summary(table: pd.DataFrame) -> list[str]:
-    """One line for each method, over the curves that every method answered."""
+    """One line for each method, over the curves that it answered: their number stands first."""
     heads = ["curves", "RMSLE", "median", "pooled", "CRPS", *(f"{p:.0%}" for p in LEVELS), "width, 95 %", "s"]
     lines = ["| method | " + " | ".join(heads) + " |", "|---|" + "--:|" * len(heads)]
     for method in [m for m in METHODS if m in set(table["method"])]:
