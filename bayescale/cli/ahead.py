@@ -3,11 +3,15 @@
 import json
 from argparse import Namespace
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from bayescale.cli import machine, show
 from bayescale.cli.questions import named
 
-__all__ = ["average", "check"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["average", "check", "tell_average"]
 
 
 def check(given: Namespace) -> int:
@@ -44,16 +48,22 @@ def average(given: Namespace) -> int:
     found = average(studies, **asked, progressbar=not given.json)
     if given.output:
         save(found, given.output)
+    tell_average(found, given.json)
+    if not given.json:
+        show.line(
+            f"saved to {given.output}"
+            if given.output
+            else "nothing was saved: add -o both.nc to keep the average."
+        )
+    return 0
+
+
+def tell_average(found: "xr.DataTree", as_json: bool) -> None:
+    """The members of an average with their weights, and what was found."""
     rows = machine.by_row(found["weights"].to_dataset(), "member")
-    if given.json:
-        record = json.loads(found.attrs["bayescale"])
+    record = json.loads(found.attrs["bayescale"])
+    if as_json:
         machine.tell({k: record[k] for k in ("weights_from", "findings")} | {"members": rows})
-        return 0
+        return
     columns = {name: [row[name] for row in rows] for name in sorted(rows[0], key=lambda k: k != "member")}
     show.table(columns, "laws of the average, and their weights")
-    show.line(
-        f"saved to {given.output}"
-        if given.output
-        else "nothing was saved: add -o both.nc to keep the average."
-    )
-    return 0

@@ -221,13 +221,23 @@ def identify(given: Namespace) -> int:
 
 def describe(given: Namespace) -> int:
     """What a study is, whether its draws are sound, and what was learnt."""
+    from bayescale.cli.ahead import tell_average
     from bayescale.diagnostics.convergence import convergence
     from bayescale.queries.intervals import intervals
+    from bayescale.queries.study import AVERAGE
     from bayescale.storage import open_study
 
     post = open_study(given.study)
-    found, verdict = intervals(post, prob=given.prob), convergence(post)
     told = json.loads(post.attrs["bayescale"])
+    if told.get("kind") == AVERAGE:
+        tell_average(post, given.json)
+        if not given.json:
+            _findings(told, ())
+            show.line(
+                "predict and allocate take the average; intervals and identify take its members' studies."
+            )
+        return 0
+    found, verdict = intervals(post, prob=given.prob), convergence(post)
     if given.json:
         sound = {
             "ok": verdict.ok,

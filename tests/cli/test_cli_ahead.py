@@ -56,6 +56,10 @@ def test_an_average_is_made_saved_and_asked(run, folder):
     assert told["weights_from"] == "ahead"
     words = run("average", *paths, "--weights", "loo")
     assert "nothing was saved" in words.out
+    shown = run("show", folder / "both.nc")
+    assert shown.status == 0
+    assert all(law in shown.out for law in LAWS)
+    assert run("show", folder / "both.nc", "--json").json["members"] == told["members"]
     budget = run("allocate", folder / "both.nc", "--flops", "1e20", "--json").json[0]
     expected = bs.allocate(bs.open(folder / "both.nc"), 1e20)
     assert budget["n_params"]["median"] == float(expected["n_params"].sel(bound="median")[0])
