@@ -370,12 +370,9 @@ def _heed(heading: str, findings: Iterable[Finding], level: int = 3) -> None:
 
 def _outliers(density: Density, blocks: Mapping[str, np.ndarray]) -> list[Finding]:
     """Runs further from the fitted law than noise explains, by name."""
-    from bayescale.model.noise import forward
-
     spec, s = density.spec, density.spec.structure
     middle = {k: np.median(v, axis=(0, 1)) for k, v in blocks.items()}
-    fitted = np.broadcast_to(density.mean(middle), spec.value.shape)
-    away = forward(s.noise.on, spec.value) - forward(s.noise.on, fitted)
+    away = spec.away(density.mean(middle))
     scale = 1.4826 * float(np.median(np.abs(away - np.median(away))))
     far = np.flatnonzero(np.abs(away) > 6 * scale) if scale > 0 else np.array([], dtype=int)
     if far.size == 0 or far.size > max(3, 0.1 * spec.value.size):

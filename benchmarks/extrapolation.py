@@ -67,11 +67,17 @@ def budget_of(flops: np.ndarray) -> np.ndarray:
     return found
 
 
+def below_two_budgets(flops: np.ndarray) -> tuple[np.ndarray, int]:
+    """Runs below the two largest budgets with at least three runs (none where there are no two), and their number."""
+    budget = budget_of(flops)
+    full = [b for b in np.unique(budget) if (budget == b).sum() >= 3]
+    return budget < (full[-2] if len(full) > 1 else 0), len(full)
+
+
 def two_budgets(name: str, frame: pd.DataFrame) -> Split:
     """The two largest budgets with at least three runs held out, and whatever lies above them."""
-    budget = budget_of(frame["flops"].fillna(6 * frame["n_params"] * frame["n_tokens"]).to_numpy())
-    full = [b for b in np.unique(budget) if (budget == b).sum() >= 3]
-    below = budget < full[-2]
+    flops = frame["flops"].fillna(6 * frame["n_params"] * frame["n_tokens"]).to_numpy()
+    below, _ = below_two_budgets(flops)
     return Split(name, frame[below], frame[~below])
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from extrapolation import budget_of, compute
+from extrapolation import below_two_budgets, compute
 
 import bayescale as bs
 
@@ -93,11 +93,9 @@ def joint(name: str, frame: pd.DataFrame) -> Iterator[Task]:
     below = np.zeros(len(frame), dtype=bool)
     for family in frame["family"].unique():
         mine = (frame["family"] == family).to_numpy()
-        budget = budget_of(compute(frame[mine]))
-        full = [b for b in np.unique(budget) if (budget == b).sum() >= 3]
-        if len(full) < 5:
+        below[mine], budgets = below_two_budgets(compute(frame[mine]))
+        if budgets < 5:
             return
-        below[mine] = budget < full[-2]
     train, test = frame[below], frame[~below]
     for arm, (with_siblings, _) in ARMS.items():
         if with_siblings:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bayescale.comparison.bridge import Bridge
 from bayescale.comparison.evidence import log_evidence
 from bayescale.comparison.executors import Places, Work, outcomes
-from bayescale.comparison.rebuilt import Rebuilt, some_rows
+from bayescale.comparison.rebuilt import Rebuilt
 from bayescale.comparison.refits import Failure
 from bayescale.diagnostics.statistics import rhat
 from bayescale.errors import InputError
@@ -24,6 +24,7 @@ from bayescale.inference.engines import engine_of
 from bayescale.inference.target import Draws, Settings
 from bayescale.laws import find
 from bayescale.model.density import Density, with_middle
+from bayescale.model.spec import some_rows
 
 __all__ = ["LeftOut", "left_out"]
 

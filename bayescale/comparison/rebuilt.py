@@ -16,7 +16,7 @@ from bayescale.queries.study import Study, study_of
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Rebuilt", "rebuilt", "some_rows"]
+__all__ = ["Rebuilt", "rebuilt"]
 
 _CHECKED = 5  # draws whose densities are held against those saved
 _MEASURED = ("tokenizer", "material")  # columns of measurement rows that have effects
@@ -106,21 +106,6 @@ def rebuilt(posterior: "xr.DataTree") -> Rebuilt:
     found = Rebuilt(study, spec, (sizes["chain"], sizes["draw"]))
     _refuse_another(posterior, found)
     return found
-
-
-def some_rows(spec: Spec, rows: np.ndarray) -> Spec:
-    """The same specification of some of its rows: same law, priors, reference scales and groups.
-
-    A group that has no row left keeps its place, and its effects are drawn from the population.
-    """
-    return replace(
-        spec,
-        inputs={k: v[rows] for k, v in spec.inputs.items()},
-        value=spec.value[rows],
-        error=spec.error[rows],
-        index={f: i[rows] for f, i in spec.index.items()},
-        run_ids=tuple(spec.run_ids[i] for i in np.flatnonzero(rows)),
-    )
 
 
 def _places(labels: tuple[str, ...], cells: np.ndarray) -> np.ndarray:

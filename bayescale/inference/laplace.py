@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayescale.inference.mode import Mode, find_mode
-from bayescale.inference.psis import pareto_khat
+from bayescale.inference.psis import effective_draws, pareto_khat
 from bayescale.inference.target import Draws, Settings, Target
 
 __all__ = ["KHAT_LIMIT", "laplace"]
@@ -102,7 +102,7 @@ def _proposed(
 ) -> _Proposed:
     points, log_ratio = _propose(target, centre, covariance, size, rng)
     khat, weights = pareto_khat(log_ratio)
-    return _Proposed((centre, covariance), points, weights, khat, 1.0 / float(np.sum(weights**2)))
+    return _Proposed((centre, covariance), points, weights, khat, effective_draws(weights))
 
 
 def _learnt(target: Target, found: _Proposed) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +115,7 @@ def _learnt(target: Target, found: _Proposed) -> tuple[np.ndarray, np.ndarray]:
 def _tempered(weights: np.ndarray, worth: float) -> np.ndarray:
     """The weights, raised to the power below 1 that makes them worth so many draws where they are not."""
     power = 1.0
-    while 1 / np.sum(weights**2) < worth and power > _LEAST_POWER:
+    while effective_draws(weights) < worth and power > _LEAST_POWER:
         power *= 0.8
         weights = weights**0.8
         weights = weights / weights.sum()

@@ -17,6 +17,13 @@ class Powers(np.ndarray):
 
     logs: np.ndarray
 
+    def __getitem__(self, rows: Any) -> Any:
+        """Some of them, with their logs."""
+        part = super().__getitem__(rows)
+        if isinstance(part, Powers):
+            part.logs = self.logs[rows]
+        return part
+
     def __pow__(self, power: Any) -> Any:  # type: ignore[override]
         """Power by the logs, for numbers and arrays of NumPy, complex ones included."""
         if isinstance(power, np.ndarray | np.generic | float):

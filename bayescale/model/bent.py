@@ -147,12 +147,11 @@ class Bent:
 
 def bent(density: Density) -> Bent:
     """The coordinates of these runs, with weights from near the top of the density."""
-    spec, s = density.spec, density.spec.structure
+    spec = density.spec
     top = find_mode(climbed(density, starting_points(density, _CLIMBS)), 1).point
     blocks = density.blocks(top)
-    on, value = s.noise.on, spec.value
-    away = forward(on, value) - forward(on, np.broadcast_to(density.mean(blocks), value.shape))
-    coordinates = Bent(density, np.ones_like(value))
+    away = spec.away(density.mean(blocks))
+    coordinates = Bent(density, np.ones_like(spec.value))
     weight = coordinates.told_at(away**2 / (density.noise(blocks)["sigma"] ** 2 + spec.error**2), blocks)
     coordinates = Bent(density, np.asarray(weight))
     return replace(coordinates, top=coordinates.flatten(top, blocks))

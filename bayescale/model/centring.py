@@ -25,16 +25,15 @@ from bayescale.laws.elementwise import Array, log, sqrt, stack
 from bayescale.model.bent import Bent, bent
 from bayescale.model.density import Density, with_middle
 from bayescale.model.measured_frame import Level, Rows, in_order, level_for, rows_for, told_by_rows
-from bayescale.model.noise import forward
 from bayescale.model.noise_frame import Offsets, Scatters, offsets_for, placed, scatters_for
 from bayescale.model.noise_scale import SIGMA
 from bayescale.model.small_matrices import cholesky, log_diagonal, solve_lower, solve_upper, swap
-from bayescale.model.spec import Spec, without_pooling
+from bayescale.model.spec import Spec, some_rows, without_pooling
 from bayescale.model.start import climbed
 from bayescale.model.structure import Structure
 from bayescale.priors import Prior, link, unlink
 
-__all__ = ["Adapted", "Frame", "adapt"]
+__all__ = ["Adapted", "Frame", "adapt", "away_from_groups", "width_between"]
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,7 @@ def adapt(density: Density) -> Adapted | Bent | Density:
     population = plain and len(s.factors) == 1
     bare = with_middle(Density(without_pooling(spec)))
     everyone = find_mode(climbed(bare)).point
-    away = [_away(bare, bare.blocks(everyone))]
+    away = [bare.spec.away(bare.mean(bare.blocks(everyone)))]
     frames = {}
     for factor in in_order(s):
         frames[factor], apart = _frame(spec, bare, factor, everyone)
@@ -216,12 +215,6 @@ def adapt(density: Density) -> Adapted | Bent | Density:
     own = {} if population else {k: level_for(spec, k) for k in s.measured if _on_link_scale(s, k)}
     density = replace(density, middle=None) if population else density
     return Adapted(density, frames, population, own, offsets, scatters)
-
-
-def _away(density: Density, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Distance of each run from the law, on the scale of the noise."""
-    on, value = density.spec.structure.noise.on, density.spec.value
-    return forward(on, value) - forward(on, np.broadcast_to(density.mean(blocks), value.shape))
 
 
 def _on_link_scale(s: Structure, letter: str) -> bool:
@@ -255,12 +248,13 @@ def _frame(spec: Spec, bare: Density, factor: str, everyone: np.ndarray) -> tupl
     return frame, away
 
 
-def away_from_groups(spec: Spec, factor: str, everyone: np.ndarray) -> tuple[np.ndarray, float]:
+def away_from_groups(
+    spec: Spec, bare: Density, factor: str, everyone: np.ndarray
+) -> tuple[np.ndarray, float]:
     """How far each run lies from the law of its group, and the scatter common to all groups.
 
-    `everyone` is the mode without groups. On the scale of the noise.
+    `bare` is the density without groups, `everyone` its mode. On the scale of the noise.
     """
-    bare = with_middle(Density(without_pooling(spec)))
     _, away, common = _groups_alone(spec, bare, factor, everyone)
     return away, float(common["sigma"])
 
@@ -272,11 +266,12 @@ def _groups_alone(
     s = spec.structure
     near = _near(s, bare, factor, everyone)
     rows = [np.flatnonzero(spec.index[factor] == g) for g in range(len(s.labels[factor]))]
-    fits = [_alone(spec, near, own, everyone) if own.size else None for own in rows]
+    fits = [_alone(near, own, everyone) if own.size else None for own in rows]
     away = np.zeros(spec.value.size)
     for own, fit in zip(rows, fits, strict=True):
         if fit:
-            away[own] = _away(*fit)
+            density, blocks = fit
+            away[own] = density.spec.away(density.mean(blocks))
     return fits, away, _common_noise([fit for fit in fits if fit])
 
 
@@ -295,28 +290,24 @@ def _near(s: Structure, bare: Density, factor: str, everyone: np.ndarray) -> Den
     priors = dict(own.priors)
     shapes = {"positive": "LogNormal", "unit": "LogitNormal", "real": "Normal"}
     for letter, kind in s.law.parameters.items():
-        stated = s.priors.get(f"{letter}_sd_{factor}", _COMMON)
-        width = float(np.sqrt(np.mean(stated.sample(np.random.default_rng(0), 4000) ** 2)))
+        width = width_between(s, letter, factor)
         centre = float(link(kind, blocks[own.population(letter)]))
         priors[letter] = Prior(shapes[kind.support], mu=centre, sigma=width)
     return replace(bare, spec=replace(bare.spec, structure=replace(own, priors=priors)))
 
 
+def width_between(s: Structure, letter: str, factor: str) -> float:
+    """How far groups are thought to differ in a parameter, on the link scale."""
+    stated = s.priors.get(f"{letter}_sd_{factor}", _COMMON)
+    return float(np.sqrt(np.mean(stated.sample(np.random.default_rng(0), 4000) ** 2)))
+
+
 _COMMON = Prior("HalfNormal", sigma=0.1)  # how far a parameter that is common to all may move for one group
 
 
-def _alone(
-    spec: Spec, bare: Density, rows: np.ndarray, start: np.ndarray
-) -> tuple[Density, dict[str, np.ndarray]]:
+def _alone(bare: Density, rows: np.ndarray, start: np.ndarray) -> tuple[Density, dict[str, np.ndarray]]:
     """One group's runs under the given priors: the density and its mode."""
-    own = replace(
-        bare.spec,
-        inputs={k: v[rows] for k, v in spec.inputs.items()},
-        value=spec.value[rows],
-        error=spec.error[rows],
-        run_ids=tuple(spec.run_ids[i] for i in rows),
-    )
-    density = replace(bare, spec=own)
+    density = replace(bare, spec=some_rows(bare.spec, rows))
     return density, density.blocks(find_mode(climbed(density, start[None])).point)
 
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 
 from bayescale.model.by_group import ByGroup, Mode, modes, residuals, told
+from bayescale.model.centring import width_between
 from bayescale.model.density import Density, with_middle
 from bayescale.model.grouped import Grouped
 from bayescale.model.noise import Normal, StudentT, backward
-from bayescale.model.spec import Spec, without_pooling
+from bayescale.model.spec import Spec, some_rows, without_pooling
 from bayescale.model.start import starting_points
-from bayescale.model.structure import Structure
 from bayescale.model.tangent import tangent_at
 from bayescale.priors import Prior, link
 
@@ -48,7 +48,7 @@ def grouped(spec: Spec) -> Grouped:
     runs = ByGroup(spec, factor)
     part = _fewer(runs, rng)
     common = _common_mode(ByGroup(_as_one(part.spec), _ALL), bare, prior_mean, prior_precision, nu)
-    widths = np.array([_width(s, k, factor) for k in letters])
+    widths = np.array([width_between(s, k, factor) for k in letters])
     alone = modes(part, common.theta[0], 1 / widths**2, common.sigma, nu)
     alone = _noise_fitted(part, alone, 1 / widths**2, spec)
     if part is not runs:
@@ -79,16 +79,7 @@ def _fewer(runs: ByGroup, rng: np.random.Generator) -> ByGroup:
             for low, high in zip(runs.edges[:-1], runs.edges[1:], strict=True)
         ]
     )
-    spec = runs.spec
-    part = replace(
-        spec,
-        inputs={k: v[kept] for k, v in spec.inputs.items()},
-        value=spec.value[kept],
-        error=spec.error[kept],
-        index={k: v[kept] for k, v in spec.index.items()},
-        run_ids=(),
-    )
-    return ByGroup(part, runs.factor)
+    return ByGroup(some_rows(runs.spec, kept), runs.factor)
 
 
 def _middle_nu(spec: Spec) -> float | None:
@@ -99,15 +90,6 @@ def _middle_nu(spec: Spec) -> float | None:
     if fixed is not None:
         return float(fixed)
     return float(np.median(spec.structure.priors["nu"].sample(np.random.default_rng(0), 1000)))
-
-
-def _width(s: Structure, letter: str, factor: str) -> float:
-    """How far groups are thought to differ."""
-    prior = s.priors.get(f"{letter}_sd_{factor}", _COMMON)
-    return float(np.sqrt(np.mean(prior.sample(np.random.default_rng(0), 4000) ** 2)))
-
-
-_COMMON = Prior("HalfNormal", sigma=0.1)  # how far a parameter that is common to all may move for one group
 
 
 def _common_mode(

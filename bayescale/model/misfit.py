@@ -67,10 +67,9 @@ def with_drift(spec: Spec, discrepancy: Any) -> Spec:
     at = {k: float(blocks[own.population(k)]) for k in s.law.parameters}
     on = s.noise.on
     if len(s.factors) == 1:  # from the law of its own group: groups apart are no misfit
-        residual, scatter = away_from_groups(spec, s.factors[0], mode.point)
+        residual, scatter = away_from_groups(spec, plain, s.factors[0], mode.point)
     else:
-        law = forward(on, np.broadcast_to(plain.mean(blocks), spec.value.shape))
-        residual, scatter = forward(on, spec.value) - law, float(blocks["sigma"])
+        residual, scatter = spec.away(plain.mean(blocks)), float(blocks["sigma"])
     weight = _weights(plain, residual, blocks | {"sigma": np.float64(scatter)})
     bends = made_of(
         s.law,

@@ -27,14 +27,14 @@ from bayescale.model.modalities import (
     without_gaps,
 )
 from bayescale.model.noise import Noise, StudentT, as_noise
-from bayescale.model.noise_scale import OFFSET
+from bayescale.model.noise_scale import OFFSET, forward
 from bayescale.model.structure import Structure
 from bayescale.priors import Outcome, default_prior, default_spread
 from bayescale.runs.design import design_findings
 from bayescale.runs.findings import Finding, raise_errors
 from bayescale.runs.table import RunTable
 
-__all__ = ["Spec", "specify"]
+__all__ = ["Spec", "some_rows", "specify", "without_pooling"]
 
 # A column that is read where the table has no values in the one the law names.
 _STANDS_IN = {"n_tokens": "n_samples"}
@@ -75,6 +75,11 @@ class Spec:
         """Inputs divided by their reference scales, in the order of the law."""
         s = self.structure
         return tuple(self.inputs[k] / s.reference[k] for k in s.law.inputs)
+
+    def away(self, mean: np.ndarray) -> np.ndarray:
+        """Distance of each run from a mean, on the scale of the noise."""
+        on = self.structure.noise.on
+        return forward(on, self.value) - forward(on, np.broadcast_to(mean, self.value.shape))
 
 
 def specify(
@@ -435,3 +440,19 @@ def without_pooling(spec: Spec) -> Spec:
     none: dict[str, Any] = dict.fromkeys(emptied, {})
     bare = replace(s, priors=kept, drift=None, **none)
     return replace(spec, structure=bare, index={}, measured={})
+
+
+def some_rows(spec: Spec, rows: np.ndarray) -> Spec:
+    """The same specification of some of its rows: same law, priors, reference scales and groups.
+
+    `rows` is a mask or positions. A group that has no row left keeps its place, and its effects are drawn
+    from the population.
+    """
+    return replace(
+        spec,
+        inputs={k: v[rows] for k, v in spec.inputs.items()},
+        value=spec.value[rows],
+        error=spec.error[rows],
+        index={f: i[rows] for f, i in spec.index.items()},
+        run_ids=tuple(spec.run_ids[i] for i in np.arange(spec.value.size)[rows]),
+    )

@@ -5,7 +5,6 @@ import numpy as np
 from bayescale.inference.target import Target
 from bayescale.model.density import Density
 from bayescale.model.drift import SIZE, WEIGHTS
-from bayescale.model.noise import forward
 
 __all__ = ["climbed", "starting_points"]
 
@@ -39,8 +38,7 @@ def _start_at_tangent(density: Density, blocks: dict[str, np.ndarray]) -> None:
     spec, s = density.spec, density.spec.structure
     assert s.drift is not None
     here = dict(s.drift.tangent)
-    law = s.law(*spec.scaled, **here)
-    away = forward(s.noise.on, spec.value) - forward(s.noise.on, np.broadcast_to(law, spec.value.shape))
+    away = spec.away(s.law(*spec.scaled, **here))
     here["sigma"] = max(float(np.median(np.abs(away))), 1e-6)
     for i, factor in enumerate(_SIZES[: len(blocks[SIZE])]):
         for name, value in here.items():
