@@ -17,6 +17,7 @@ __all__ = [
     "exp",
     "expm1",
     "lgamma",
+    "library",
     "log",
     "log1p",
     "logaddexp",
@@ -37,8 +38,8 @@ type Array = Any
 """An array, number or symbol of any of the libraries above."""
 
 
-def _library(*values: Array) -> Any:
-    """Module whose functions understand all `values`: the first that is not NumPy, else NumPy."""
+def library(*values: Array) -> Any:
+    """Module whose functions understand all `values`: that of the first that is not NumPy's, else NumPy."""
     for value in values:
         home = _home(type(value))
         if home:
@@ -60,50 +61,50 @@ def _home(kind: type) -> str:
 
 def exp(x: Array) -> Array:
     """Exponential."""
-    return _library(x).exp(x)
+    return library(x).exp(x)
 
 
 def log(x: Array) -> Array:
     """Natural logarithm."""
-    return _library(x).log(x)
+    return library(x).log(x)
 
 
 def log1p(x: Array) -> Array:
     """Logarithm of 1 + x, exact for small x."""
-    return _library(x).log1p(x)
+    return library(x).log1p(x)
 
 
 def expm1(x: Array) -> Array:
     """Exponential of x, less 1, exact for small x."""
-    return _library(x).expm1(x)
+    return library(x).expm1(x)
 
 
 def sqrt(x: Array) -> Array:
     """Square root."""
-    return _library(x).sqrt(x)
+    return library(x).sqrt(x)
 
 
 def minimum(x: Array, y: Array) -> Array:
     """The smaller of two; for complex numbers, the one with the smaller real part."""
-    return _library(x, y).minimum(x, y)
+    return library(x, y).minimum(x, y)
 
 
 def maximum(x: Array, y: Array) -> Array:
     """The larger of two; for complex numbers, the one with the larger real part."""
-    return _library(x, y).maximum(x, y)
+    return library(x, y).maximum(x, y)
 
 
 def where(condition: Array, x: Array, y: Array) -> Array:
     """`x` where the condition holds, else `y`. Labels of xarray are kept."""
     if "xarray" in {type(v).__module__.partition(".")[0] for v in (condition, x, y)}:
         return sys.modules["xarray"].where(condition, x, y)
-    library = _library(condition, x, y)
-    return (library.switch if hasattr(library, "switch") else library.where)(condition, x, y)
+    home = library(condition, x, y)
+    return (home.switch if hasattr(home, "switch") else home.where)(condition, x, y)
 
 
 def positive(x: Array) -> Array:
     """Whether `x` is above zero; of complex numbers, by their real parts."""
-    return np.greater(x, 0) if _library(x) is np else x > 0
+    return np.greater(x, 0) if library(x) is np else x > 0
 
 
 def logaddexp(x: Array, y: Array) -> Array:
@@ -126,27 +127,27 @@ def sigmoid(x: Array) -> Array:
 
 def constant(x: Array) -> Array:
     """The same value without its derivative; of a complex number, the real part."""
-    library = _library(x)
-    if library is np:
+    home = library(x)
+    if home is np:
         return np.real(x)
-    if library.__name__ == "jax.numpy":
+    if home.__name__ == "jax.numpy":
         return sys.modules["jax"].lax.stop_gradient(x)
     return sys.modules["pytensor.gradient"].disconnected_grad(x)
 
 
 def lgamma(x: Array) -> Array:
     """Logarithm of the gamma function."""
-    library = _library(x)
-    if library is np:
+    home = library(x)
+    if home is np:
         return _lgamma(x)
-    if library.__name__ == "jax.numpy":
+    if home.__name__ == "jax.numpy":
         return sys.modules["jax"].scipy.special.gammaln(x)
-    return library.gammaln(x)
+    return home.gammaln(x)
 
 
 def stack(values: list[Array]) -> Array:
     """Arrays of one shape laid side by side along a new last axis."""
-    return _library(*values).stack(values, axis=-1)
+    return library(*values).stack(values, axis=-1)
 
 
 def sum_log1p(x: Array) -> Array:
@@ -155,7 +156,7 @@ def sum_log1p(x: Array) -> Array:
     In NumPy by the log of products of a few at a time, which is several times faster: exact to rounding of
     the sum, infinite where a product of so many overflows.
     """
-    if _library(x) is not np:
+    if library(x) is not np:
         return log1p(x).sum(-1)
     whole, part = 1.0 + x, x.shape[-1] // _AT_ONCE
     product = whole[..., :part]

@@ -6,11 +6,13 @@ Nothing here holds more than a block of numbers at once, whatever the number of 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from bayescale.laws.elementwise import lgamma, log1p, sum_log1p
 from bayescale.laws.powers import with_logs
+from bayescale.model.group_rows import Chunks, chunked
 from bayescale.model.noise_scale import forward, log_slope
 from bayescale.model.spec import Spec
 from bayescale.priors import unlink
@@ -72,6 +74,12 @@ class ByGroup:
         slope = np.asarray(log_slope(self.spec.structure.noise.on, self.spec.value[self.order]))
         return np.add.reduceat(np.append(slope, 0.0), self.edges[:-1]) * (np.diff(self.edges) > 0)
 
+    @cached_property
+    def chunks(self) -> Chunks:
+        """The runs as a compiler wants them."""
+        inputs = tuple(np.asarray(x) for x in self.inputs)
+        return chunked(inputs, self.value, self.error2, self.edges, self.constant)
+
     def values(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """The law's parameters by letter, from the link scale along the last axis."""
         kinds = self.spec.structure.law.parameters
@@ -85,7 +93,9 @@ class ByGroup:
         mean = law(*(x[rows] for x in self.inputs), **letters)
         return self.value[rows] - forward(self.spec.structure.noise.on, np.asarray(mean))
 
-    def log_likelihood(self, theta: np.ndarray, sigma: np.ndarray, nu: np.ndarray | None) -> np.ndarray:
+    def log_likelihood(
+        self, theta: np.ndarray, sigma: np.ndarray, nu: np.ndarray | float | None
+    ) -> np.ndarray:
         """Log density of the runs of each group.
 
         Parameters
@@ -101,6 +111,7 @@ class ByGroup:
             Minus infinity where the law has no value.
         """
         points = theta.shape[0]
+        nu = None if nu is None else np.broadcast_to(nu, points)
         found = np.empty((points, self.n_groups))
         step = max(1, _BLOCK // points)
         wide = sigma if nu is None else sigma * np.sqrt(nu)
@@ -137,8 +148,7 @@ def _sum_log1p(z: np.ndarray) -> np.ndarray:
     return total if np.isfinite(total).all() else log1p(z).sum(-1)
 
 
-@dataclass(frozen=True, eq=False)
-class Mode:
+class Mode(NamedTuple):
     """Where the runs of each group alone, near a common point, put the law's parameters.
 
     Attributes

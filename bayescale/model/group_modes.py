@@ -7,7 +7,7 @@ import numpy as np
 from bayescale.model.by_group import ByGroup, Mode, modes, residuals, told
 from bayescale.model.centring import width_between
 from bayescale.model.density import Density, with_middle
-from bayescale.model.grouped import Grouped
+from bayescale.model.grouped import Facts, Form, Grouped
 from bayescale.model.noise import Normal, StudentT, backward
 from bayescale.model.spec import Spec, some_rows, without_pooling
 from bayescale.model.start import starting_points
@@ -22,9 +22,8 @@ _ENOUGH = 2000  # runs of a group that settle where to start
 def fits_grouped(spec: Spec) -> bool:
     """Whether a specification has the form that is sampled group by group."""
     s = spec.structure
-    on_link = all(
-        s.priors[k].support == kind.support and s.priors[k].distribution != "TruncatedNormal"
-        for k, kind in s.law.parameters.items()
+    on_link = all(s.priors[k].support == kind.support for k, kind in s.law.parameters.items()) and all(
+        prior.distribution != "TruncatedNormal" for prior in s.priors.values()
     )
     plain = s.plain_noise and not s.drift and not spec.measured and not s.centring
     return len(s.factors) == 1 and on_link and plain and isinstance(s.noise, StudentT | Normal)
@@ -56,8 +55,36 @@ def grouped(spec: Spec) -> Grouped:
         alone = _noise_fitted(runs, alone, 1 / widths**2, spec)
     near = tangent_at(s.law, bare.centre, alone.theta, bare.middle)
     far = tangent_at(s.law, bare.centre, alone.theta.mean(0), bare.middle)
-    pooled = tuple(i for i, k in enumerate(letters) if s.pool.get(k))
-    return Grouped(Density(spec), runs, near, far, alone, pooled, prior_mean, prior_precision)
+    pooled = [k for k in letters if s.pool.get(k)]
+    spreads = [f"{k}_sd_{factor}" for k in pooled]
+    priors = {name: s.priors[name] for name in (*letters, *spreads, *s.noise_names)}
+    form = Form(
+        law=s.law,
+        on=s.noise.on,
+        fixed_nu=getattr(s.noise, "nu", None),
+        distributions=tuple(priors.items()),
+        pooled=tuple(letters.index(k) for k in pooled),
+        floor=near.floor,
+        near=near.amplitudes,
+        far=far.amplitudes,
+    )
+    facts = Facts(
+        arguments={name: dict(prior.arguments) for name, prior in priors.items()},
+        centre=bare.centre,
+        near=near.origin,
+        far=far.origin,
+        near_slopes=dict(near.slopes or {}),
+        far_slopes=dict(far.slopes or {}),
+        near_heights=dict(near.heights or {}),
+        far_heights=dict(far.heights or {}),
+        told=alone,
+        prior_mean=prior_mean,
+        prior_precision=prior_precision,
+        error2=0.0 if runs.error2 is None else float(np.median(runs.error2)),
+    )
+    names = {k: s.population(k) for k in letters}
+    names |= {sd: f"{k}_offset_{factor}" for k, sd in zip(pooled, spreads, strict=True)}
+    return Grouped(form, facts, runs, names, tuple(block.name for block in s.blocks))
 
 
 _ALL = ""

@@ -4,28 +4,33 @@ As `bayescale.model.centring`, whose coordinates these are but for two things. T
 coordinates x of `bayescale.model.tangent`, in which what a group's runs say is nearer to a normal
 distribution. And the log density is given group by group, so that a sampler can move, and accept, each
 group by itself.
+
+Written once for NumPy and JAX. What a compiler must know stands in a `Form`, which studies of one shape
+share; all numbers are in `Facts`, so that another study of that form compiles nothing anew.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from bayescale.laws import Law
+from bayescale.laws.elementwise import Array, library, where
 from bayescale.model.by_group import ByGroup, Mode
-from bayescale.model.density import Density
+from bayescale.model.group_rows import Chunks, likelihood_by_group
+from bayescale.model.noise import On
+from bayescale.model.small_matrices import cholesky, inverse_lower, log_diagonal, swap
 from bayescale.model.tangent import Tangent
 from bayescale.priors import Prior
 
-__all__ = ["LOG_2PI", "Grouped", "Placed", "times"]
+__all__ = ["LOG_2PI", "Facts", "Form", "Grouped", "Placed", "times"]
 
 LOG_2PI = float(np.log(2 * np.pi))
 _POINTS = 128  # of which all parts are held at once
 
 
-@dataclass(frozen=True, eq=False)
-class Placed:
+class Placed(NamedTuple):
     """What is settled for all groups by the common part of each point.
 
     Attributes
@@ -48,39 +53,131 @@ class Placed:
         From a point's coordinates to its population values, and from those to the effects.
     log_width : array of shape (point, group)
     noise : mapping of str to array of shape (point,)
+    of_noise : array of shape (point,)
+        Part of `shared` that the noise settles.
     share : mapping of int to array of shape (point, group)
         By letter: how far it is taken in the coordinates x, and not on the link scale.
     """
 
-    shared: np.ndarray
-    theta: np.ndarray
-    base: np.ndarray
-    effect: np.ndarray
-    free: np.ndarray
-    spread: np.ndarray
-    upper: np.ndarray
-    slope: np.ndarray
-    reach: np.ndarray
-    log_width: np.ndarray
-    wide: np.ndarray
-    told: np.ndarray
-    noise: dict[str, np.ndarray]
-    share: dict[int, np.ndarray]
+    shared: Array
+    theta: Array
+    base: Array
+    effect: Array
+    free: Array
+    spread: Array
+    upper: Array
+    slope: Array
+    reach: Array
+    log_width: Array
+    wide: Array
+    told: Array
+    noise: dict[str, Array]
+    of_noise: Array
+    share: dict[int, Array]
 
-    def where(self, chosen: np.ndarray, other: "Placed") -> "Placed":
-        """Point by point, `other` where chosen."""
 
-        def pick(mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-            return np.where(chosen.reshape(chosen.shape + (1,) * (mine.ndim - 1)), theirs, mine)
+@dataclass(frozen=True, eq=False)
+class Form:
+    """What is the same in all studies of one form; equal forms share what was compiled for them.
 
-        def each(mine: Any, theirs: Any) -> Any:
-            return (
-                {k: pick(v, theirs[k]) for k, v in mine.items()}
-                if isinstance(mine, dict)
-                else pick(mine, theirs)
-            )
+    Attributes
+    ----------
+    law : Law
+    on : str
+        Scale of the noise.
+    fixed_nu : float or None
+        Of Student-t noise, where it is not learnt.
+    distributions : tuple of (str, Prior)
+        Of the population values by letter, of the spreads, and of the noise; their arguments are facts.
+    pooled : tuple of int
+        Positions of the letters that vary.
+    floor : int or None
+    near, far : tuple of int
+        Amplitudes of the coordinates x of groups, and of the population.
+    compressed : bool
+        Whether what each group's runs say is taken to be normal.
+    """
 
-        return Placed(**{k: each(v, getattr(other, k)) for k, v in vars(self).items()})
+    law: Law
+    on: On
+    fixed_nu: float | None
+    distributions: tuple[tuple[str, Prior], ...]
+    pooled: tuple[int, ...]
+    floor: int | None
+    near: tuple[int, ...]
+    far: tuple[int, ...]
+    compressed: bool = False
+
+    @cached_property
+    def _key(self) -> tuple[Any, ...]:
+        law = self.law
+        kinds = tuple((k, kind.name, kind.support) for k, kind in law.parameters.items())
+        kept = tuple((name, prior.distribution) for name, prior in self.distributions)
+        law_key = (law.formula, law.inputs, kinds, tuple(sorted(law.held.items())))
+        return (
+            *law_key,
+            kept,
+            self.on,
+            self.fixed_nu,
+            self.pooled,
+            self.floor,
+            self.near,
+            self.far,
+            self.compressed,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Form) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def over(self, facts: "Facts") -> "Grouped":
+        """The density of these numbers."""
+        return Grouped(self, facts)
+
+
+class Facts(NamedTuple):
+    """The numbers of one study.
+
+    Attributes
+    ----------
+    arguments : mapping of str to mapping of str to float
+        Of the priors, by name.
+    centre : tuple of float
+        Scaled inputs at the middle of the runs.
+    near, far : array of shape (group, letter) and (letter,)
+        Where the coordinates x touch the link scale: at each group's mode, and at the population's.
+    near_slopes, far_slopes, near_heights, far_heights : mapping of int to array
+        See `Tangent`.
+    told : Mode
+        What each group's runs say.
+    prior_mean, prior_precision : array of shape (letter,)
+        Of the population values on the link scale.
+    error2 : float
+        Square of the usual known error of a run.
+    rows : Chunks or None
+        The runs, for a compiler.
+    middle, rise, curve : array
+        Of the log likelihood in the noise, where the runs are compressed.
+    """
+
+    arguments: dict[str, dict[str, Array]]
+    centre: tuple[Array, ...]
+    near: Array
+    far: Array
+    near_slopes: dict[int, Array]
+    far_slopes: dict[int, Array]
+    near_heights: dict[int, Array]
+    far_heights: dict[int, Array]
+    told: Mode
+    prior_mean: Array
+    prior_precision: Array
+    error2: Array
+    rows: Chunks | None = None
+    middle: Array = 0.0
+    rise: Array = 0.0
+    curve: Array = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,190 +186,229 @@ class Grouped:
 
     Attributes
     ----------
-    density : Density
-        Without a middle and without centring of its own.
-    runs : ByGroup
-    near, far : Tangent
-        Coordinates x of each group, which touch the link scale at its mode, and those of the population.
-    told : Mode
-        What each group's runs say.
-    pooled : tuple of int
-        Positions of the letters that vary.
-    prior_mean, prior_precision : array of shape (letter,)
-        Of the population values on the link scale.
+    form : Form
+    facts : Facts
+    runs : ByGroup, optional
+        The runs, for NumPy.
+    names : mapping of str to str
+        Of the unknowns of the study: population values by letter, spreads and effects.
+    order : tuple of str
+        Names of the unknowns, in the order of the study.
     """
 
-    density: Density
-    runs: ByGroup
-    near: Tangent
-    far: Tangent
-    told: Mode
-    pooled: tuple[int, ...]
-    prior_mean: np.ndarray
-    prior_precision: np.ndarray
+    form: Form
+    facts: Facts
+    runs: ByGroup | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    order: tuple[str, ...] = ()
 
     @property
     def n_groups(self) -> int:
         """Number of groups."""
-        return self.runs.n_groups
+        return self.facts.near.shape[0]
 
     @property
     def n_pooled(self) -> int:
         """Coordinates of one group."""
-        return len(self.pooled)
+        return len(self.form.pooled)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of runs that an evaluation passes over."""
+        return 0 if self.form.compressed or self.runs is None else self.runs.value.size
 
     @cached_property
-    def spreads(self) -> tuple[tuple[str, Prior], ...]:
+    def _letters(self) -> list[str]:
+        return list(self.form.law.parameters)
+
+    @cached_property
+    def _priors(self) -> list[tuple[str, Prior]]:
+        arguments = self.facts.arguments
+        return [(name, prior.over(arguments[name])) for name, prior in self.form.distributions]
+
+    @property
+    def _population(self) -> list[tuple[str, Prior]]:
+        return self._priors[: len(self._letters)]
+
+    @property
+    def spreads(self) -> list[tuple[str, Prior]]:
         """Name and prior of each spread, in the order of the pooled letters."""
-        s = self.density.spec.structure
-        letters = list(s.law.parameters)
-        names = [f"{letters[i]}_sd_{self.runs.factor}" for i in self.pooled]
-        return tuple((name, s.priors[name]) for name in names)
+        first = len(self._letters)
+        return self._priors[first : first + self.n_pooled]
 
-    @cached_property
-    def noises(self) -> tuple[tuple[str, Prior], ...]:
+    @property
+    def noises(self) -> list[tuple[str, Prior]]:
         """Name and prior of what the noise learns."""
-        s = self.density.spec.structure
-        return tuple((name, s.priors[name]) for name in s.noise_names)
+        return self._priors[len(self._letters) + self.n_pooled :]
+
+    @property
+    def near(self) -> Tangent:
+        """Coordinates x of the groups."""
+        f = self.facts
+        form = self.form
+        return Tangent(form.law, f.centre, f.near, form.floor, form.near, f.near_slopes, f.near_heights)
+
+    @property
+    def far(self) -> Tangent:
+        """Coordinates x of the population."""
+        f = self.facts
+        form = self.form
+        return Tangent(form.law, f.centre, f.far, form.floor, form.far, f.far_slopes, f.far_heights)
 
     @property
     def n_free(self) -> int:
         """Common coordinates without an adapted scale: spreads, then noise."""
-        return len(self.spreads) + len(self.noises)
+        return len(self._priors) - len(self._letters)
+
+    @property
+    def n_noise(self) -> int:
+        """The last of those, of the noise."""
+        return self.n_free - self.n_pooled
 
     @property
     def n_common(self) -> int:
         """Those, and one for each population value."""
-        return self.n_free + len(self.prior_mean)
+        return len(self._priors)
 
-    def place(self, common: np.ndarray) -> Placed:
+    @cached_property
+    def _chosen(self) -> np.ndarray:
+        """From effects to letters, ones at the pooled."""
+        return np.eye(len(self._letters))[list(self.form.pooled)]
+
+    def place(self, common: Array) -> Placed:
         """Settle what the common part says; `common` (point, coordinate)."""
-        return self.shifted(self._spread_out(common), common[:, self.n_free :])
+        placed = self.shifted(self._spread_out(common), common[:, self.n_free :])
+        return self.renoised(placed, common)
 
-    def shifted(self, placed: Placed, z: np.ndarray) -> Placed:
+    def renoised(self, placed: Placed, common: Array) -> Placed:
+        """The same groups with the noise of other common coordinates."""
+        found, noise = 0.0 * common[:, 0], {}
+        for i, (name, prior) in enumerate(self.noises, start=self.n_pooled):
+            noise[name] = prior.constrain(common[:, i])
+            found = found + prior.log_density(noise[name]) + prior.log_jacobian(common[:, i])
+        if self.form.compressed:
+            away = common[:, self.n_pooled : self.n_free] - self.facts.middle
+            found = found + away @ self.facts.rise + 0.5 * ((away @ self.facts.curve) * away).sum(-1)
+        shared = placed.shared + (found - placed.of_noise)
+        return placed._replace(noise=noise, of_noise=found, shared=shared)
+
+    def shifted(self, placed: Placed, z: Array) -> Placed:
         """The same spreads and noise with other population values."""
-        s = self.density.spec.structure
         mu = times(placed.wide, placed.told + z)
         half = placed.slope - (placed.reach @ mu[:, :, None])[..., 0].reshape(placed.slope.shape)
         theta, log_jacobian = self.far.to_theta(mu)
         shared = placed.free + log_jacobian
-        for i, letter in enumerate(s.law.parameters):
-            prior = s.priors[letter]
+        for i, (_, prior) in enumerate(self._population):
             value = prior.constrain(theta[:, i])
-            shared += prior.log_density(value) + prior.log_jacobian(theta[:, i])
-        base = np.repeat(mu[:, None], self.n_groups, axis=1)
-        there = replace(
-            placed,
-            shared=np.nan_to_num(shared, nan=-np.inf),
-            theta=theta,
-            base=base,
-            effect=times(placed.upper, half),
-        )
+            shared = shared + prior.log_density(value) + prior.log_jacobian(theta[:, i])
+        base = mu[:, None] + np.zeros((self.n_groups, 1))
+        effect = times(placed.upper, half)
+        there = placed._replace(shared=_or_none(shared), theta=theta, base=base, effect=effect)
         return self._bent(there, half)
 
-    def _bent(self, placed: Placed, half: np.ndarray) -> Placed:
+    def _bent(self, placed: Placed, half: Array) -> Placed:
         """Effects whose middle allows for the bends between coordinates, as they are at that middle.
 
         The prior of the effects is normal on the link scale, and what the runs say is normal in x. Where the
         coordinates in use part from either, the one is about the difference, and so is the other.
         """
-        pooled = np.array(self.pooled)
-        theta, _, away = self.parameters(placed, np.zeros(half.shape))
-        x = placed.base.copy()
-        x[..., pooled] += placed.spread[:, None] * placed.effect
-        bend = np.zeros(x.shape)
-        bend[..., pooled] = placed.spread[:, None] * (placed.effect - away)
+        theta, _, away = self.parameters(placed, 0.0 * half)
+        x = placed.base + (placed.spread[:, None] * placed.effect) @ self._chosen
+        bend = (placed.spread[:, None] * (placed.effect - away)) @ self._chosen
         told = bend + self.near.to_x(theta) - x
-        finite = np.isfinite(told).all((-1, -2), keepdims=True) & np.isfinite(bend).all(
-            (-1, -2), keepdims=True
-        )
-        told, bend = np.where(finite, told, 0.0), np.where(finite, bend, 0.0)
+        whole = library(told).isfinite(told.sum((-1, -2), keepdims=True))
+        told, bend = where(whole, told, 0.0), where(whole, bend, 0.0)
         reach = placed.reach.reshape(*half.shape, -1)
-        return replace(placed, base=placed.base + bend, effect=times(placed.upper, half - times(reach, told)))
+        effect = times(placed.upper, half - times(reach, told))
+        return placed._replace(base=placed.base + bend, effect=effect)
 
-    def _spread_out(self, common: np.ndarray) -> Placed:
-        """What spreads and noise settle; population values are yet to come."""
-        count = len(self.spreads)
-        free = np.zeros(len(common))
-        spread = np.empty((len(common), count))
+    def _spread_out(self, common: Array) -> Placed:
+        """What the spreads settle; population values are yet to come, and the noise."""
+        f, points, home = self.facts, common.shape[0], library(common)
+        pooled, h = np.array(self.form.pooled), f.told.information
+        free, spreads = 0.0 * common[:, 0], []
         for i, (_, prior) in enumerate(self.spreads):
-            spread[:, i] = prior.constrain(common[:, i])
-            free += prior.log_density(spread[:, i]) + prior.log_jacobian(common[:, i])
-        noise = {}
-        for i, (name, prior) in enumerate(self.noises, start=count):
-            noise[name] = prior.constrain(common[:, i])
-            free += prior.log_density(noise[name]) + prior.log_jacobian(common[:, i])
-        pooled, h = np.array(self.pooled), self.told.information
-        sharp = self._sharper(noise, len(common))
-        scaled = spread * np.sqrt(sharp)[:, None]
-        inside = h[:, pooled[:, None], pooled] * scaled[:, None, :, None] * scaled[:, None, None, :]
-        inside[..., np.arange(count), np.arange(count)] += 1.0
-        root = np.linalg.cholesky(inside)
-        lower = np.linalg.inv(root)
-        several = sharp[:, None] * spread
-        reach = (lower * several[:, None, None]) @ h[:, pooled]  # (point, group, pooled, letter)
-        reach = reach.reshape(len(common), -1, h.shape[-1])
-        precision = sharp[:, None, None] * h.sum(0) + np.diag(self.prior_precision) - _swap(reach) @ reach
-        slope = times(lower, several[:, None] * self._drawn[:, pooled])
-        pull = sharp[:, None] * self._drawn.sum(0) + self.prior_precision * self.prior_mean
-        pull -= (slope.reshape(len(common), 1, -1) @ reach)[:, 0]
-        width = np.linalg.cholesky(precision)
-        inverse = np.linalg.inv(width)
+            spreads.append(prior.constrain(common[:, i]))
+            free = free + prior.log_density(spreads[i]) + prior.log_jacobian(common[:, i])
+        spread = home.stack(spreads, axis=-1)
+        inside = h[:, pooled[:, None], pooled] * spread[:, None, :, None] * spread[:, None, None, :]
+        root = cholesky(inside + np.eye(self.n_pooled))
+        lower = inverse_lower(root)
+        scaled = lower * spread[:, None, None]
+        reach = (scaled @ h[:, pooled]).reshape(points, -1, h.shape[-1])  # (point, group x pooled, letter)
+        precision = h.sum(0) + _diagonal(f.prior_precision) - swap(reach) @ reach
+        drawn = times(h, f.told.theta) + f.told.pull
+        slope = times(scaled, drawn[:, pooled])
+        pull = drawn.sum(0) + f.prior_precision * f.prior_mean
+        pull = pull - (slope.reshape(points, 1, -1) @ reach)[:, 0]
+        width = cholesky(precision)
+        inverse = inverse_lower(width)
         nothing = np.empty(0)
         return Placed(
-            nothing,
-            nothing,
-            nothing,
-            nothing,
-            free - _log_diagonal(width),
-            spread,
-            _swap(lower),
-            slope,
-            reach,
-            _log_diagonal(root),
-            _swap(inverse),
-            times(inverse, pull),
-            noise,
-            self._share(scaled),
+            shared=nothing,
+            theta=nothing,
+            base=nothing,
+            effect=nothing,
+            free=free - log_diagonal(width),
+            spread=spread,
+            upper=swap(lower),
+            slope=slope,
+            reach=reach,
+            log_width=log_diagonal(root),
+            wide=swap(inverse),
+            told=times(inverse, pull),
+            noise={},
+            of_noise=0.0 * free,
+            share=self._share(spread),
         )
 
-    @cached_property
-    def _drawn(self) -> np.ndarray:
-        return np.einsum("gij,gj->gi", self.told.information, self.told.theta) + self.told.pull
-
-    def _share(self, scaled: np.ndarray) -> dict[int, np.ndarray]:
+    def _share(self, spread: Array) -> dict[int, Array]:
         """How far a group's floor and amplitudes are settled by its own runs, (point, group)."""
-        bent = {*self.near.amplitudes, *([] if self.near.floor is None else [self.near.floor])}
-        told = {
-            at: scaled[:, j, None] ** 2 * self.told.information[:, at, at] for j, at in enumerate(self.pooled)
-        }
-        return {at: told[at] / (1.0 + told[at]) for at in bent if at in told}
+        bent = {*self.form.near, *([] if self.form.floor is None else [self.form.floor])}
+        information = self.facts.told.information
+        told = {at: spread[:, j, None] ** 2 * information[:, at, at] for j, at in enumerate(self.form.pooled)}
+        return {at: told[at] / (1.0 + told[at]) for at in sorted(bent) if at in told}
 
-    def _sharper(self, noise: Mapping[str, np.ndarray], points: int) -> np.ndarray:
+    def _sharper(self, noise: dict[str, Array], points: int) -> Array:
         """How much more the runs say at this noise than at that where what they say was worked out."""
-        error2 = 0.0 if self.runs.error2 is None else float(np.median(self.runs.error2))
-        scale = (self.told.sigma**2 + error2) / (noise["sigma"] ** 2 + error2)
-        if "nu" in noise and self.told.nu is not None:
-            scale = scale * (noise["nu"] + 1) / (noise["nu"] + 3) * (self.told.nu + 3) / (self.told.nu + 1)
-        return np.broadcast_to(scale, points)
+        told, error2 = self.facts.told, self.facts.error2
+        scale = (told.sigma**2 + error2) / (noise["sigma"] ** 2 + error2)
+        if "nu" in noise and told.nu is not None:
+            scale = scale * (noise["nu"] + 1) / (noise["nu"] + 3) * (told.nu + 3) / (told.nu + 1)
+        return scale + np.zeros(points)
 
-    def of_groups(self, placed: Placed, q: np.ndarray) -> np.ndarray:
-        """Log density of each group's part; `q` (point, group, pooled), result (point, group)."""
+    def of_groups(self, placed: Placed, q: Array) -> tuple[Array, Array]:
+        """Log density of each group's part but for its runs, (point, group), and its parameters.
+
+        `q` is (point, group, pooled); the parameters, on the link scale, are (point, group, letter).
+        """
         theta, log_jacobian, away = self.parameters(placed, q)
-        nu = placed.noise.get("nu", self._fixed_nu(len(q)))
         prior = -0.5 * (away**2).sum(-1) - 0.5 * self.n_pooled * LOG_2PI
-        found = prior + log_jacobian - placed.log_width
-        return np.nan_to_num(found + self.runs.log_likelihood(theta, placed.noise["sigma"], nu), nan=-np.inf)
+        return _or_none(prior + log_jacobian - placed.log_width), theta
 
-    def parameters(self, placed: Placed, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def fit(self, placed: Placed, theta: Array) -> Array:
+        """Log density of the runs of each group, (point, group), at its parameters."""
+        f, noise = self.facts, placed.noise
+        nu = noise.get("nu", self.form.fixed_nu)
+        if self.form.compressed:
+            away = self.near.to_x(theta) - f.told.theta
+            sharp = self._sharper(noise, theta.shape[0])[:, None]
+            return _or_none(sharp * (away * (f.told.pull - 0.5 * times(f.told.information, away))).sum(-1))
+        if library(theta) is np:
+            assert self.runs is not None
+            return self.runs.log_likelihood(theta, noise["sigma"], nu)
+        assert f.rows is not None
+        rows = likelihood_by_group(self.form.law, self.form.on, f.rows, theta, noise["sigma"], nu)
+        return _or_none(rows)
+
+    def parameters(self, placed: Placed, q: Array) -> tuple[Array, Array, Array]:
         """Each group's parameters on the link scale, log Jacobian, and effects in units of the spread."""
-        pooled = np.array(self.pooled)
         effect = placed.effect + times(placed.upper, q)
-        x = placed.base.copy()
-        x[..., pooled] += placed.spread[:, None] * effect
-        held = {i: placed.theta[:, None, i] for i in range(x.shape[-1]) if i not in self.pooled}
+        x = placed.base + (placed.spread[:, None] * effect) @ self._chosen
+        held = {i: placed.theta[:, None, i] for i in range(x.shape[-1]) if i not in self.form.pooled}
         with np.errstate(all="ignore"):
             theta, log_jacobian = self.near.to_theta(x, held, placed.share)
+            pooled = np.array(self.form.pooled)
             away = (theta - placed.theta[:, None])[..., pooled] / placed.spread[:, None]
         return theta, log_jacobian, away
 
@@ -287,35 +423,37 @@ class Grouped:
         return {k: v.reshape(*lead, *v.shape[1:]) for k, v in joined.items()}
 
     def _blocks(self, common: np.ndarray, q: np.ndarray) -> dict[str, np.ndarray]:
-        s = self.density.spec.structure
         placed = self.place(common)
         _, _, away = self.parameters(placed, q)
-        letters = list(s.law.parameters)
-        found = {s.population(k): s.priors[k].constrain(placed.theta[:, i]) for i, k in enumerate(letters)}
-        found |= placed.noise
+        found = dict(placed.noise)
+        for i, (letter, prior) in enumerate(self._population):
+            found[self.names[letter]] = prior.constrain(placed.theta[:, i])
         for j, (name, _) in enumerate(self.spreads):
             found[name] = placed.spread[:, j]
-            found[f"{letters[self.pooled[j]]}_offset_{self.runs.factor}"] = away[..., j]
-        return {block.name: found[block.name] for block in s.blocks}
-
-    @property
-    def n_rows(self) -> int:
-        """Number of runs."""
-        return self.runs.value.size
+            found[self.names[name]] = away[..., j]
+        return {name: found[name] for name in self.order}
 
     def compressed(self) -> "Grouped":
-        """The same with what the runs say taken to be normal."""
-        from bayescale.model.compressed import Compressed
+        """The same with what the runs say taken to be normal, at no cost by the run."""
+        from bayescale.model.compressed import noise_curve
 
-        return Compressed(**{field.name: getattr(self, field.name) for field in fields(self)})
+        middle, rise, curve = noise_curve(self)
+        facts = self.facts._replace(rows=None, middle=middle, rise=rise, curve=curve)
+        return replace(self, form=replace(self.form, compressed=True), facts=facts)
+
+    def for_compiler(self) -> Facts:
+        """The numbers with the runs among them."""
+        if self.form.compressed:
+            return self.facts
+        assert self.runs is not None
+        return self.facts._replace(rows=self.runs.chunks)
 
     def told_height(self, common: np.ndarray) -> np.ndarray:
         """Log density of the common part with what the runs say taken to be normal, but for the noise."""
-        placed = self.place(common)
-        away = placed.base - self.told.theta
-        away[..., np.array(self.pooled)] += placed.spread[:, None] * placed.effect
-        bent = (away * (self.told.pull - 0.5 * times(self.told.information, away))).sum(-1)
-        prior = self.prior_precision * (placed.theta - self.prior_mean) ** 2
+        f, placed = self.facts, self.place(common)
+        away = placed.base - f.told.theta + (placed.spread[:, None] * placed.effect) @ self._chosen
+        bent = (away * (f.told.pull - 0.5 * times(f.told.information, away))).sum(-1)
+        prior = f.prior_precision * (placed.theta - f.prior_mean) ** 2
         found = placed.free - 0.5 * prior.sum(-1)
         return found + (bent - 0.5 * (placed.effect**2).sum(-1) - placed.log_width).sum(-1)
 
@@ -323,11 +461,12 @@ class Grouped:
         """Rough mean and covariance of the common coordinates: the mode of the spreads."""
         from scipy.optimize import minimize
 
-        count, size = len(self.spreads), self.n_common
+        assert self.runs is not None
+        count, size, told = len(self.spreads), self.n_common, self.facts.told
         middle, covariance = np.zeros(size), np.eye(size)
         rows = self.runs.value.size
         for i, (name, prior) in enumerate(self.noises, start=count):
-            value, wide = (self.told.sigma, 1.3) if name == "sigma" else (self.told.nu or 6.0, 3.5)
+            value, wide = (told.sigma, 1.5) if name == "sigma" else (told.nu or 6.0, 5.0)
             middle[i] = prior.unconstrain(np.float64(value))
             covariance[i, i] = min(wide**2 / rows, 0.5)
 
@@ -354,19 +493,16 @@ class Grouped:
         middle[:count] = best
         return middle, covariance
 
-    def _fixed_nu(self, points: int) -> np.ndarray | None:
-        fixed = getattr(self.density.spec.structure.noise, "nu", None)
-        return None if fixed is None else np.full(points, float(fixed))
 
-
-def _swap(matrix: np.ndarray) -> np.ndarray:
-    return matrix.swapaxes(-1, -2)
-
-
-def times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+def times(matrix: Array, vector: Array) -> Array:
     """Matrices times vectors along the last axes."""
     return (matrix @ vector[..., None])[..., 0]
 
 
-def _log_diagonal(lower: np.ndarray) -> np.ndarray:
-    return np.log(np.diagonal(lower, axis1=-2, axis2=-1)).sum(-1)
+def _diagonal(values: Array) -> Array:
+    return values[:, None] * np.eye(values.shape[0])
+
+
+def _or_none(log_density: Array) -> Array:
+    """No density where there is no number."""
+    return where(log_density == log_density, log_density, -np.inf)

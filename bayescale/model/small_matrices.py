@@ -11,7 +11,7 @@ import numpy as np
 
 from bayescale.laws.elementwise import Array, log, sqrt, stack
 
-__all__ = ["cholesky", "log_diagonal", "solve_lower", "solve_upper", "swap"]
+__all__ = ["cholesky", "inverse_lower", "log_diagonal", "solve_lower", "solve_upper", "swap"]
 
 _WRITTEN_OUT = 5  # rows up to which plain arithmetic on all matrices at once is faster than LAPACK on each
 
@@ -39,6 +39,14 @@ def cholesky(matrix: Array) -> Array:
         columns.append(below * matrix[..., j] / sqrt(matrix[..., j, j])[..., None])
         matrix = matrix - columns[-1][..., :, None] * columns[-1][..., None, :]
     return stack(columns)
+
+
+def inverse_lower(lower: Array) -> Array:
+    """Inverse of a triangular factor."""
+    if _in_jax(lower):
+        unit = sys.modules["jax.numpy"].broadcast_to(np.eye(lower.shape[-1]), lower.shape)
+        return sys.modules["jax"].scipy.linalg.solve_triangular(lower, unit, lower=True)
+    return np.linalg.inv(lower)
 
 
 def log_diagonal(lower: Array) -> Array:

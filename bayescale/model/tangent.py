@@ -15,7 +15,8 @@ import numpy as np
 
 from bayescale.inference.slopes import STEP
 from bayescale.laws import Law
-from bayescale.laws.elementwise import Array, exp, log
+from bayescale.laws.elementwise import Array, exp, library, log, where
+from bayescale.laws.powers import compiled_law
 from bayescale.priors import unlink
 
 __all__ = ["Tangent", "tangent_at"]
@@ -39,11 +40,12 @@ class Tangent:
     """
 
     law: Law
-    centre: tuple[float, ...]
-    origin: np.ndarray
+    centre: tuple[Array, ...]
+    origin: Array
     floor: int | None = None
     amplitudes: tuple[int, ...] = ()
-    slopes: Mapping[int, np.ndarray] | None = None
+    slopes: Mapping[int, Array] | None = None
+    heights: Mapping[int, Array] | None = None
 
     def values(self, theta: Array) -> dict[str, Array]:
         """The law's parameters by letter."""
@@ -53,68 +55,75 @@ class Tangent:
         """What one unit of an amplitude adds to the law at the middle of the runs."""
         letters = list(self.law.parameters)
         none = {letters[i]: 0.0 for i in (*self.amplitudes, *([] if self.floor is None else [self.floor]))}
-        unit = self.law(*self.centre, **(dict(values) | none | {letters[at]: 1.0}))
-        return unit - self.law(*self.centre, **(dict(values) | none)) if len(self.amplitudes) else unit
+        unit = self._at_middle(dict(values) | none | {letters[at]: 1.0})
+        return unit - self._at_middle(dict(values) | none) if len(self.amplitudes) else unit
 
     def above_floor(self, values: Mapping[str, Array]) -> Array:
         """The law at the middle of the runs, less its floor."""
         assert self.floor is not None
-        return self.law(*self.centre, **(dict(values) | {list(self.law.parameters)[self.floor]: 0.0}))
+        return self._at_middle(dict(values) | {list(self.law.parameters)[self.floor]: 0.0})
+
+    def _at_middle(self, values: Mapping[str, Array]) -> Array:
+        in_jax = library(*values.values()) is not np
+        return compiled_law(self.law, self.centre, values) if in_jax else self.law(*self.centre, **values)
 
     def remainder(self, at: int, theta: Array) -> Array:
         """Log of what a unit of an amplitude adds, less its tangent at the origin."""
         assert self.slopes is not None
+        assert self.heights is not None
         here = log(self.added(at, self.values(theta)))
-        there = log(self.added(at, self.values(self.origin)))
-        return here - there - ((theta - self.origin) * self.slopes[at]).sum(-1)
+        return here - self.heights[at] - ((theta - self.origin) * self.slopes[at]).sum(-1)
 
     def to_x(self, theta: Array) -> Array:
         """Coordinates of parameters on the link scale."""
-        x = theta + 0.0
+        x = theta
         for at in self.amplitudes:
-            x[..., at] = theta[..., at] + self.remainder(at, theta)
+            x = _with(x, at, theta[..., at] + self.remainder(at, theta))
         if self.floor is not None:
             assert self.slopes is not None
+            assert self.heights is not None
             values, slope = self.values(theta), self.slopes[self.floor]
             whole = exp(theta[..., self.floor]) + self.above_floor(values)
             others = ((x - self.origin) * slope).sum(-1)
-            x[..., self.floor] += (log(whole) - log(self._whole) - others) / slope[..., self.floor]
+            gained = (log(whole) - self.heights[self.floor] - others) / slope[..., self.floor]
+            x = _with(x, self.floor, x[..., self.floor] + gained)
         return x
 
     def to_theta(
         self,
-        x: np.ndarray,
-        held: Mapping[int, np.ndarray] | None = None,
-        share: Mapping[int, np.ndarray] | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
+        x: Array,
+        held: Mapping[int, Array] | None = None,
+        share: Mapping[int, Array] | None = None,
+    ) -> tuple[Array, Array]:
         """Parameters on the link scale, and the log Jacobian; minus infinity where no floor is left.
 
         Letters in `held` have these values on the link scale, whatever their coordinate is. Those in `share`
         go that share of the way from their coordinate, taken as the link scale, to what it stands for here.
         """
-        held, share, theta = held or {}, share or {}, np.array(x)
+        held, share, theta = held or {}, share or {}, x
         for at, value in held.items():
-            theta[..., at] = value
+            theta = _with(theta, at, value)
         for at in self.amplitudes:
             if at not in held:
-                theta[..., at] = x[..., at] - share.get(at, 1.0) * self.remainder(at, theta)
-        log_jacobian = np.zeros(x.shape[:-1])
+                theta = _with(theta, at, x[..., at] - share.get(at, 1.0) * self.remainder(at, theta))
+        log_jacobian = 0.0 * x[..., 0]
         if self.floor is not None and self.floor not in held:
             assert self.slopes is not None
-            log_whole = log(self._whole) + ((x - self.origin) * self.slopes[self.floor]).sum(-1)
-            floor = np.exp(log_whole) - self.above_floor(self.values(theta))
+            assert self.heights is not None
+            log_whole = self.heights[self.floor] + ((x - self.origin) * self.slopes[self.floor]).sum(-1)
+            floor = exp(log_whole) - self.above_floor(self.values(theta))
             inside = floor > 0
-            whole = np.log(np.where(inside, floor, 1.0))
+            whole = log(where(inside, floor, 1.0))
             part, slope = share.get(self.floor, 1.0), self.slopes[self.floor][..., self.floor]
-            theta[..., self.floor] = x[..., self.floor] + part * (whole - x[..., self.floor])
-            steepness = 1.0 + part * (slope * np.exp(log_whole - whole) - 1.0)
-            log_jacobian = np.where(inside, np.log(steepness), -np.inf)
+            theta = _with(theta, self.floor, x[..., self.floor] + part * (whole - x[..., self.floor]))
+            steepness = 1.0 + part * (slope * exp(log_whole - whole) - 1.0)
+            log_jacobian = where(inside, log(steepness), -np.inf)
         return theta, log_jacobian
 
-    @property
-    def _whole(self) -> np.ndarray:
-        assert self.floor is not None
-        return np.exp(self.origin[..., self.floor]) + self.above_floor(self.values(self.origin))
+
+def _with(theta: Array, at: int, value: Array) -> Array:
+    """Another array with `value` at one place along the last axis."""
+    return where(np.arange(theta.shape[-1]) == at, value[..., None], theta)
 
 
 def tangent_at(law: Law, centre: tuple[float, ...], origin: np.ndarray, floor: str | None) -> Tangent:
@@ -126,16 +135,16 @@ def tangent_at(law: Law, centre: tuple[float, ...], origin: np.ndarray, floor: s
     at = None if floor is None else letters.index(floor)
     bare = Tangent(law, centre, origin, at)
     amplitudes = tuple(i for i in range(len(letters)) if i != at and _adds(bare, i))
-    bare = Tangent(law, centre, origin, at, amplitudes, {})
+    bare = Tangent(law, centre, origin, at, amplitudes)
     stepped = origin[..., None, :] + 1j * STEP * np.eye(origin.shape[-1])
-    slopes = {}
-    for i in amplitudes:
-        added = np.broadcast_to(bare.added(i, bare.values(stepped)), origin.shape).astype(complex)
-        slopes[i] = np.imag(np.log(added)) / STEP
+    values = bare.values(stepped)
+    found = {i: bare.added(i, values) for i in amplitudes}
     if at is not None:
-        whole = np.exp(stepped[..., at]) + bare.above_floor(bare.values(stepped))
-        slopes[at] = np.imag(np.log(whole)) / STEP
-    return Tangent(law, centre, origin, at, amplitudes, slopes)
+        found[at] = np.exp(stepped[..., at]) + bare.above_floor(values)
+    logs = {i: np.log(np.broadcast_to(v, origin.shape).astype(complex)) for i, v in found.items()}
+    slopes = {i: np.imag(v) / STEP for i, v in logs.items()}
+    heights = {i: np.real(v[..., 0]) for i, v in logs.items()}
+    return Tangent(law, centre, origin, at, amplitudes, slopes, heights)
 
 
 def _adds(bare: Tangent, at: int) -> bool:

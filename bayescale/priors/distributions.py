@@ -14,6 +14,7 @@ __all__ = ["DISTRIBUTIONS", "Distribution", "Support"]
 type Support = Literal["real", "positive", "unit", "interval"]
 
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+_LOG_2 = math.log(2)
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,12 @@ class Distribution:
 
 
 def _normal(x: Array, mu: float, sigma: float) -> Array:
-    return -0.5 * ((x - mu) / sigma) ** 2 - (math.log(sigma) + _HALF_LOG_2PI)
+    return -0.5 * ((x - mu) / sigma) ** 2 - (log(sigma) + _HALF_LOG_2PI)
 
 
 def _student_t(x: Array, nu: float, mu: float, sigma: float) -> Array:
-    constant = math.lgamma((nu + 1) / 2) - math.lgamma(nu / 2) - 0.5 * math.log(nu * math.pi)
-    return constant - math.log(sigma) - (nu + 1) / 2 * log1p(((x - mu) / sigma) ** 2 / nu)
+    constant = lgamma((nu + 1) / 2) - lgamma(nu / 2) - 0.5 * log(nu * math.pi)
+    return constant - log(sigma) - (nu + 1) / 2 * log1p(((x - mu) / sigma) ** 2 / nu)
 
 
 def _log_normal(x: Array, mu: float, sigma: float) -> Array:
@@ -59,15 +60,15 @@ def _logit_normal(x: Array, mu: float, sigma: float) -> Array:
 
 def _truncated_normal(x: Array, mu: float, sigma: float, lower: float) -> Array:
     tail = 0.5 * math.erfc((lower - mu) / (sigma * math.sqrt(2)))
-    return _normal(x, mu, sigma) - math.log(tail)
+    return _normal(x, mu, sigma) - log(tail)
 
 
 def _gamma(x: Array, alpha: float, beta: float) -> Array:
-    return alpha * math.log(beta) - math.lgamma(alpha) + (alpha - 1) * log(x) - beta * x
+    return alpha * log(beta) - lgamma(alpha) + (alpha - 1) * log(x) - beta * x
 
 
 def _inverse_gamma(x: Array, alpha: float, beta: float) -> Array:
-    return alpha * math.log(beta) - math.lgamma(alpha) - (alpha + 1) * log(x) - beta / x
+    return alpha * log(beta) - lgamma(alpha) - (alpha + 1) * log(x) - beta / x
 
 
 def _beta(x: Array, alpha: float, beta: float) -> Array:
@@ -98,26 +99,26 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         lambda rng, size, alpha, beta: alpha + beta * rng.standard_cauchy(size)),
     "Laplace": Distribution(
         {"mu": 0.0, "b": 1.0}, ("b",), "real",
-        lambda x, mu, b: -((((x - mu) / b) ** 2 + 1e-24) ** 0.5) - math.log(2 * b),
+        lambda x, mu, b: -((((x - mu) / b) ** 2 + 1e-24) ** 0.5) - log(2 * b),
         lambda rng, size, mu, b: rng.laplace(mu, b, size)),
     "LogNormal": Distribution(
         {"mu": 0.0, "sigma": 1.0}, ("sigma",), "positive", _log_normal,
         lambda rng, size, mu, sigma: rng.lognormal(mu, sigma, size)),
     "HalfNormal": Distribution(
         {"sigma": 1.0}, ("sigma",), "positive",
-        lambda x, sigma: _normal(x, 0.0, sigma) + math.log(2),
+        lambda x, sigma: _normal(x, 0.0, sigma) + _LOG_2,
         lambda rng, size, sigma: np.abs(rng.normal(0, sigma, size))),
     "HalfStudentT": Distribution(
         {"nu": 1.0, "sigma": 1.0}, ("nu", "sigma"), "positive",
-        lambda x, nu, sigma: _student_t(x, nu, 0.0, sigma) + math.log(2),
+        lambda x, nu, sigma: _student_t(x, nu, 0.0, sigma) + _LOG_2,
         lambda rng, size, nu, sigma: np.abs(sigma * rng.standard_t(nu, size))),
     "HalfCauchy": Distribution(
         {"beta": 1.0}, ("beta",), "positive",
-        lambda x, beta: _student_t(x, 1.0, 0.0, beta) + math.log(2),
+        lambda x, beta: _student_t(x, 1.0, 0.0, beta) + _LOG_2,
         lambda rng, size, beta: np.abs(beta * rng.standard_cauchy(size))),
     "Exponential": Distribution(
         {"lam": 1.0}, ("lam",), "positive",
-        lambda x, lam: math.log(lam) - lam * x,
+        lambda x, lam: log(lam) - lam * x,
         lambda rng, size, lam: rng.exponential(1 / lam, size)),
     "Gamma": Distribution(
         {"alpha": None, "beta": None}, ("alpha", "beta"), "positive", _gamma,
@@ -136,7 +137,7 @@ DISTRIBUTIONS: dict[str, Distribution] = {
         lambda rng, size, mu, sigma: 1 / (1 + np.exp(-rng.normal(mu, sigma, size)))),
     "Uniform": Distribution(
         {"lower": 0.0, "upper": 1.0}, (), "interval",
-        lambda x, lower, upper: 0.0 * x - math.log(upper - lower),
+        lambda x, lower, upper: 0.0 * x - log(upper - lower),
         lambda rng, size, lower, upper: rng.uniform(lower, upper, size)),
 }
 # fmt: on

@@ -41,6 +41,13 @@ class Prior:
 
     __repr__ = __str__
 
+    def over(self, arguments: Mapping[str, Array]) -> "Prior":
+        """The same distribution with arguments that a compiler follows; they are not checked."""
+        found = object.__new__(Prior)
+        object.__setattr__(found, "distribution", self.distribution)
+        object.__setattr__(found, "arguments", arguments)
+        return found
+
     @property
     def support(self) -> Support:
         """Where the distribution lives."""
@@ -81,7 +88,7 @@ class Prior:
             return q
         if self.support in ("unit", "interval"):
             width = self.arguments.get("upper", 1.0) - self.arguments.get("lower", 0.0)
-            return math.log(width) - softplus(q) - softplus(-q)
+            return log(width) - softplus(q) - softplus(-q)
         return 0.0 * q
 
     @property
