@@ -1,11 +1,9 @@
 r"""Metropolis moves group by group, in coordinates where the posterior is close to standard normal.
 
-A move turns coordinates towards fresh normal numbers, :math:`v' = v \cos a + \xi \sin a`, which leaves the
-standard normal distribution as it is; the exact density accepts or refuses, by the ratio of its weights
-over that distribution. Common coordinates move together; those of the groups all at once, and each group
-accepts for itself, so that a hundred groups cost no more moves than one. No gradient is taken and nothing
-is compiled: many walkers share every NumPy call. In a warm-up the coordinates are brought nearer still to
-normal by the walkers' own draws.
+Moves are those of `bayescale.inference.moves`. Common coordinates move together; those of the groups all at
+once, and each group accepts for itself, so that a hundred groups cost no more moves than one. No gradient is
+taken; many walkers share every call, of NumPy or, of many runs, compiled by JAX. In a warm-up the coordinates
+are brought nearer still to normal by the walkers' own draws.
 
 Of many runs the same moves are first made over what the runs say taken to be normal, which costs nothing by
 the run. Weights by the exact density at some of those draws then certify them, or send the walkers on to
@@ -40,6 +38,7 @@ _LONGEST = 16  # moves for each kept draw of a walker, at most
 _MOST_WORK = 2_000_000_000  # runs times moves, after which a modest number of effective draws must do
 _STUCK = 0.02  # share of moves accepted, below which they lead nowhere
 
+_COMPILED = 600  # runs from which on a compiler earns its time
 _MANY = 4_000  # runs from which on what they say is first taken to be normal
 _CHECKED = 400  # draws at which that is held against the exact density
 _LEAST_CHECKED, _CHECKED_WORK = 200, 40_000_000  # fewer where runs times draws are more than that
@@ -92,7 +91,7 @@ def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
     parts = target.parts()
     rng = np.random.default_rng(settings.random_seed)
     notes: dict[str, Any] = {}
-    compiled = allowed_gb() > FOR_JAX_GB
+    compiled = parts.n_rows >= _COMPILED and allowed_gb() > FOR_JAX_GB
     exact = Walk.over(parts, compiled)
     if parts.n_rows < _MANY:
         kept = _walked(exact, settings, rng, _WALKERS * settings.chains)
@@ -113,7 +112,7 @@ def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
         "gradients": 0,
         "seconds": time.perf_counter() - began,
     }
-    return Draws("grouped", named=parts.blocks(common, q), notes=notes, partial=kept.partial)
+    return Draws("grouped", named=exact.blocks(common, q), notes=notes, partial=kept.partial)
 
 
 def _laid_out(draws: np.ndarray, settings: Settings) -> np.ndarray:
@@ -203,7 +202,7 @@ def _begin(walk: Walk, shape: Shape, rng: np.random.Generator, walkers: int) -> 
     u = rng.standard_normal((walkers, walk.parts.n_groups, walk.parts.n_pooled))
     state = walk.begin(shape, v, u)
     for _ in range(20):
-        lost = ~np.isfinite(np.asarray(state.weight))
+        lost = ~np.isfinite(walk.weight(state))
         if not lost.any():
             break
         v, u = np.where(lost[:, None], 0.7 * v, v), np.where(lost[:, None, None], 0.7 * u, u)

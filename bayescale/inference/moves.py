@@ -23,6 +23,8 @@ __all__ = ["BATCH", "Form", "Parts", "State", "Walk", "where"]
 BATCH = 20
 """Moves in one go."""
 
+_POINTS = 128  # of which all parts are held at once
+
 _BOLD, _TIMID = 0.5 * np.pi, (0.1, 0.8)  # how far moves turn: to an independent place, or nearby
 _OFTEN = 0.8  # share of the bold ones
 _PARTLY = 0.4  # share of common moves that leave half of the free coordinates where they are
@@ -96,8 +98,12 @@ class Parts(Protocol):
         """Log density of the runs of each group, (point, group), at its parameters."""
         ...
 
-    def blocks(self, common: np.ndarray, q: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Unknowns by name; leading axes are kept."""
+    def unknowns(self, common: Any, q: Any) -> dict[str, Any]:
+        """What stands for the unknowns at each point."""
+        ...
+
+    def blocks(self, unknowns: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+        """Unknowns by name, from these; leading axes are kept."""
         ...
 
     def compressed(self) -> "Parts":
@@ -175,6 +181,11 @@ class Walk:
             log_volume, placed = call(_placed, shape, v)
             return State(v, u, log_volume, placed, *call(_of_groups, shape, placed, u))
 
+    def weight(self, state: State) -> np.ndarray:
+        """Log weight of each walker."""
+        with self.calls():
+            return np.asarray(state.weight)
+
     def moved(
         self, shape: Shape, state: State, rng: np.random.Generator
     ) -> tuple[State, np.ndarray, np.ndarray, np.ndarray]:
@@ -208,6 +219,19 @@ class Walk:
         """Log density at points."""
         with self.calls() as call:
             return np.asarray(call(_height, common, q))
+
+    def blocks(self, common: np.ndarray, q: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Unknowns by name at points; leading axes are kept."""
+        lead = common.shape[:-1]
+        common, q = common.reshape(-1, common.shape[-1]), q.reshape(-1, *q.shape[-2:])
+        filled = np.arange(-(-len(common) // _POINTS) * _POINTS) % len(common)
+        parts = []
+        with self.calls() as call:
+            for some in filled.reshape(-1, _POINTS):
+                found = call(_unknowns, common[some], q[some])
+                parts.append({k: np.asarray(v) for k, v in found.items()})
+        joined = {k: np.concatenate([part[k] for part in parts])[: len(common)] for k in parts[0]}
+        return self.parts.blocks({k: v.reshape(*lead, *v.shape[1:]) for k, v in joined.items()})
 
     def _fresh(self, rng: np.random.Generator, walkers: int) -> Iterator[tuple[_Turns, _Turns, _Turns]]:
         """Numbers for a batch of moves: of everything common, of the noise, and of the groups."""
@@ -268,6 +292,10 @@ def _height(parts: Parts, common: Any, q: Any) -> Any:
     return placed.shared + (of_groups + parts.fit(placed, theta)).sum(-1)
 
 
+def _unknowns(parts: Parts, common: Any, q: Any) -> dict[str, Any]:
+    return parts.unknowns(common, q)
+
+
 def _chosen(parts: Parts, state: State, there: tuple[Any, ...], chance: Any) -> tuple[State, Any]:
     """Walker by walker, the proposal for everything common or what was."""
     v, *others = there
@@ -314,7 +342,7 @@ def _either(home: Any, chosen: Any, there: Any, here: Any) -> Any:
 
 @cache
 def _compiled(function: Callable[..., Any]) -> Any:
-    """The function of a density's form, its numbers and what else it is given, compiled for each form and size."""
+    """A function of form, numbers and what else is given, compiled once for each form and size."""
     import jax
 
     # On a CPU the last passes of the compiler double its time and gain nothing here.

@@ -83,8 +83,8 @@ def grouped(spec: Spec) -> Grouped:
         error2=0.0 if runs.error2 is None else float(np.median(runs.error2)),
     )
     names = {k: s.population(k) for k in letters}
-    names |= {sd: f"{k}_offset_{factor}" for k, sd in zip(pooled, spreads, strict=True)}
-    return Grouped(form, facts, runs, names, tuple(block.name for block in s.blocks))
+    effects = tuple(f"{k}_offset_{factor}" for k in pooled)
+    return Grouped(form, facts, runs, names, effects, tuple(block.name for block in s.blocks))
 
 
 _ALL = ""

@@ -12,8 +12,8 @@ from bayescale.priors import unlink
 
 __all__ = ["Chunks", "chunked", "likelihood_by_group"]
 
-_LONGEST, _STEP = 256, 4  # of chunks: more does not save, and lengths are multiples
-_WASTE = 1.12  # of places over runs, above which chunks are shorter
+_LONGEST = 256  # chunk: more does not save
+_WASTE = 1.15  # of places over runs, above which chunks are shorter
 _AT_ONCE = 2_000_000  # points times runs in one go, beyond which they are taken in turn
 
 
@@ -83,19 +83,19 @@ def chunked(
 
 
 def _length(count: np.ndarray) -> int:
-    """The greatest length of chunks, an even part of the largest group, that leaves few places empty."""
+    """The greatest length of chunks that leaves few places empty: an even part of the largest group."""
     largest = int(count.max())
     for parts in range(-(-largest // _LONGEST), largest + 1):
-        length = -(-largest // (parts * _STEP)) * _STEP
+        length = _round_up(-(-largest // parts))
         if (-(-count // length) * length).sum() <= _WASTE * count.sum():
             return length
-    return _STEP
+    return 1
 
 
-def _round_up(chunks: int) -> int:
-    """A few more, so that studies of nearly one size are of one shape."""
-    step = max(1, 2 ** (int(chunks).bit_length() - 4))
-    return -(-chunks // step) * step
+def _round_up(size: int) -> int:
+    """An eighth more at most, so that studies of nearly one size are of one shape."""
+    step = max(1, 2 ** (int(size).bit_length() - 4))
+    return -(-size // step) * step
 
 
 def likelihood_by_group(

@@ -27,7 +27,6 @@ from bayescale.priors import Prior
 __all__ = ["LOG_2PI", "Facts", "Form", "Grouped", "Placed", "times"]
 
 LOG_2PI = float(np.log(2 * np.pi))
-_POINTS = 128  # of which all parts are held at once
 
 
 class Placed(NamedTuple):
@@ -191,7 +190,9 @@ class Grouped:
     runs : ByGroup, optional
         The runs, for NumPy.
     names : mapping of str to str
-        Of the unknowns of the study: population values by letter, spreads and effects.
+        What the study calls the population value of a letter.
+    effects : tuple of str
+        What it calls the effects of each pooled letter.
     order : tuple of str
         Names of the unknowns, in the order of the study.
     """
@@ -200,6 +201,7 @@ class Grouped:
     facts: Facts
     runs: ByGroup | None = None
     names: dict[str, str] = field(default_factory=dict)
+    effects: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
 
     @property
@@ -412,25 +414,18 @@ class Grouped:
             away = (theta - placed.theta[:, None])[..., pooled] / placed.spread[:, None]
         return theta, log_jacobian, away
 
-    def blocks(self, common: np.ndarray, q: np.ndarray) -> dict[str, np.ndarray]:
-        """Unknowns by name; leading axes are kept."""
-        lead = common.shape[:-1]
-        common, q = common.reshape(-1, common.shape[-1]), q.reshape(-1, *q.shape[-2:])
-        parts = [
-            self._blocks(common[i : i + _POINTS], q[i : i + _POINTS]) for i in range(0, len(common), _POINTS)
-        ]
-        joined = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
-        return {k: v.reshape(*lead, *v.shape[1:]) for k, v in joined.items()}
-
-    def _blocks(self, common: np.ndarray, q: np.ndarray) -> dict[str, np.ndarray]:
+    def unknowns(self, common: Array, q: Array) -> dict[str, Array]:
+        """Population values by letter, spreads and noise by name; effects, (point, group, pooled), by ""."""
         placed = self.place(common)
-        _, _, away = self.parameters(placed, q)
         found = dict(placed.noise)
-        for i, (letter, prior) in enumerate(self._population):
-            found[self.names[letter]] = prior.constrain(placed.theta[:, i])
-        for j, (name, _) in enumerate(self.spreads):
-            found[name] = placed.spread[:, j]
-            found[self.names[name]] = away[..., j]
+        found |= {k: prior.constrain(placed.theta[:, i]) for i, (k, prior) in enumerate(self._population)}
+        found |= {name: placed.spread[:, j] for j, (name, _) in enumerate(self.spreads)}
+        return found | {"": self.parameters(placed, q)[2]}
+
+    def blocks(self, unknowns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Unknowns of the study by name, from what `unknowns` found; leading axes are kept."""
+        found = {self.names.get(name, name): value for name, value in unknowns.items() if name}
+        found |= {self.effects[j]: unknowns[""][..., j] for j in range(self.n_pooled)}
         return {name: found[name] for name in self.order}
 
     def compressed(self) -> "Grouped":

@@ -1,6 +1,7 @@
 """Walkers that move group by group, on a small normal hierarchy whose answer is known."""
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -8,43 +9,61 @@ from targets import gaussian
 
 from bayescale.errors import InputError
 from bayescale.inference.grouped import grouped
-from bayescale.inference.shape import fitted
+from bayescale.inference.moves import Walk
+from bayescale.inference.shape import first_shape, fitted
 from bayescale.inference.target import Settings, Target
+from bayescale.laws.elementwise import exp
 
 SHORT = Settings(draws=500, chains=4, random_seed=3, progressbar=False)
 
 
-@dataclass(frozen=True)
-class Placed:
-    shared: np.ndarray
-    common: np.ndarray
-
-    def where(self, chosen, other):
-        return Placed(
-            np.where(chosen, other.shared, self.shared), np.where(chosen[:, None], other.common, self.common)
-        )
+class Placed(NamedTuple):
+    shared: Any
+    common: Any
+    of_noise: Any
 
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """Common (a, b) and groups q ~ N(a, 1): a ~ N(1, 2^2), exp(b) exponential."""
+    """Common (b, s, a) and groups q ~ N(a, 1): exp(b) exponential, s ~ N(0, 1), a ~ N(1, 2^2)."""
 
     n_rows: int = 10
     lean: float = 0.0
-    n_free, n_groups, n_pooled = 1, 3, 2
+    n_free, n_noise, n_common, n_groups, n_pooled = 2, 1, 3, 3, 2
+
+    @property
+    def form(self):
+        return self
+
+    def over(self, facts):
+        return self
+
+    def for_compiler(self):
+        return ()
 
     def guess(self):
-        return np.array([-0.5, 1.0]), np.diag([1.0, 4.0])
+        return np.array([-0.5, 0.0, 1.0]), np.diag([1.0, 1.0, 4.0])
 
     def place(self, c):
-        return Placed(c[:, 0] - np.exp(c[:, 0]) - 0.5 * ((c[:, 1] - 1) / 2) ** 2, c)
+        height = c[:, 0] - exp(c[:, 0]) - 0.5 * ((c[:, 2] - 1) / 2) ** 2
+        return self.renoised(Placed(height, c, 0.0 * height), c)
+
+    def renoised(self, placed, c):
+        of_noise = -0.5 * c[:, 1] ** 2
+        return placed._replace(shared=placed.shared + of_noise - placed.of_noise, of_noise=of_noise)
 
     def of_groups(self, placed, q):
-        away = q - placed.common[:, 1, None, None]
-        return -0.5 * (away**2).sum(-1) + self.lean * away[..., 0]
+        away = q - placed.common[:, 2, None, None]
+        return -0.5 * (away**2).sum(-1), away
 
-    def blocks(self, common, q):
-        return {"b": common[..., 0], "a": common[..., 1], "q": q}
+    def fit(self, placed, theta):
+        return self.lean * theta[..., 0]
+
+    def unknowns(self, common, q):
+        return {"b": common[..., 0], "s": common[..., 1], "a": common[..., 2], "q": q}
+
+    def blocks(self, unknowns):
+        return unknowns
 
     def compressed(self):
         return Hierarchy()
@@ -54,17 +73,33 @@ def target(parts):
     return Target((), lambda q: q, lambda q: (0.0, q), np.zeros((1, 1)), lambda: None, parts=lambda: parts)
 
 
-def test_walkers_find_a_known_posterior():
-    drawn = grouped(target(Hierarchy()), SHORT)
+@pytest.mark.parametrize("runs", [10, 1000], ids=["numpy", "compiled"])
+def test_walkers_find_a_known_posterior(runs):
+    drawn = grouped(target(Hierarchy(n_rows=runs)), SHORT)
     assert drawn.named["q"].shape == (4, 500, 3, 2)
     worth = drawn.notes["effective"]
     assert worth > 100
-    a, b, q = (drawn.named[k].reshape(2000, -1) for k in ("a", "b", "q"))
+    a, b, s, q = (drawn.named[k].reshape(2000, -1) for k in ("a", "b", "s", "q"))
+    assert abs(s.mean()) < 5 / np.sqrt(worth)
+    assert abs(s.std() - 1) < 5 / np.sqrt(2 * worth)
     assert abs(a.mean() - 1) < 5 * 2 / np.sqrt(worth)
     assert abs(a.std() - 2) < 5 * 2 / np.sqrt(2 * worth)
     assert abs(np.exp(b).mean() - 1) < 5 / np.sqrt(worth)
     assert np.abs(q.mean(0) - 1).max() < 5 * np.sqrt(5 / worth)
     assert abs(np.mean(np.exp(b) < 0.05) - (1 - np.exp(-0.05))) < 5 * np.sqrt(0.05 / worth)
+
+
+def test_a_compiler_walks_the_same_way():
+    rng = np.random.default_rng(0)
+    parts = Hierarchy(lean=0.3)
+    shape = first_shape(*parts.guess(), 2, 1, 3, 2)
+    v, u = rng.standard_normal((8, 3)), rng.standard_normal((8, 3, 2))
+    ways = []
+    for compiled in (False, True):
+        walk = Walk.over(parts, compiled)
+        ways.append(walk.moved(shape, walk.begin(shape, v, u), np.random.default_rng(1))[1:])
+    for plain, there in zip(*ways, strict=True):
+        np.testing.assert_allclose(there, plain, atol=1e-9)
 
 
 def test_the_same_seed_gives_the_same_draws():
@@ -99,7 +134,7 @@ def test_a_shape_returns_and_knows_its_volume():
     c = np.c_[
         np.log(rng.exponential(size=4000)), 0.1 * rng.standard_normal(4000), rng.standard_normal((4000, 2))
     ]
-    shape = fitted(c, rng.standard_normal((4000, 3, 2)), 2)
+    shape = fitted(c, rng.standard_normal((4000, 3, 2)), 2, 1)
     v = 2.0 * rng.standard_normal((6, 4))
     levels, log_volume = shape.common(v)
     np.testing.assert_allclose(shape.of_common(levels), v, atol=1e-9)

@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 from small_runs import FAMILIES, small_runs
 
+from bayescale.inference.moves import Walk
 from bayescale.laws import find
+from bayescale.laws.powers import compiled_law
 from bayescale.model.by_group import ByGroup
 from bayescale.model.density import Density
 from bayescale.model.group_modes import fits_grouped, grouped
+from bayescale.model.group_rows import chunked
 from bayescale.model.noise import Normal, StudentT
 from bayescale.model.spec import specify
 from bayescale.model.tangent import tangent_at
+from bayescale.runs.read import read_runs
 
 POOLS = {
     "all": "family",
@@ -33,19 +37,23 @@ def points(parts, count=4):
     return common, 0.5 * RNG.standard_normal((count, parts.n_groups, parts.n_pooled))
 
 
+def height(parts, common, q):
+    placed = parts.place(common)
+    of_groups, theta = parts.of_groups(placed, q)
+    return placed.shared + (of_groups + parts.fit(placed, theta)).sum(-1)
+
+
 @pytest.mark.parametrize("noise", [StudentT(), StudentT(nu=5.0), Normal()], ids=str)
 @pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
 def test_the_density_is_that_of_the_plain_coordinates(pool, noise):
     spec = specify(family_runs(), "chinchilla", pool=pool, noise=noise)
     parts, plain = grouped(spec), Density(spec)
     common, q = points(parts)
-    placed = parts.place(common)
-    found = placed.shared + parts.of_groups(placed, q).sum(-1)
+    found = height(parts, common, q)
 
     def flat(v):
-        return plain.flatten(
-            parts.blocks(v[:, : common.shape[1]], v[:, common.shape[1] :].reshape(len(v), *q.shape[1:]))
-        )
+        q_there = v[:, common.shape[1] :].reshape(len(v), *q.shape[1:])
+        return plain.flatten(parts.blocks(parts.unknowns(v[:, : common.shape[1]], q_there)))
 
     whole = np.concatenate([common, q.reshape(len(q), -1)], axis=1)
     step = 1e-6 * np.eye(whole.shape[1])
@@ -61,7 +69,7 @@ def test_likelihood_by_group_is_that_of_the_rows():
     common, q = points(parts)
     placed = parts.place(common)
     theta = parts.parameters(placed, q)[0]
-    by_row = plain.log_likelihood(parts.blocks(common, q))
+    by_row = plain.log_likelihood(parts.blocks(parts.unknowns(common, q)))
     expected = [by_row[:, spec.index["family"] == g].sum(-1) for g in range(parts.n_groups)]
     found = parts.runs.log_likelihood(theta, placed.noise["sigma"], placed.noise["nu"])
     np.testing.assert_allclose(found, np.stack(expected, axis=-1), rtol=1e-10)
@@ -69,8 +77,6 @@ def test_likelihood_by_group_is_that_of_the_rows():
 
 def test_likelihood_by_group_heeds_known_errors():
     table = family_runs().frame.assign(value_se=0.01)
-    from bayescale.runs.read import read_runs
-
     spec = specify(read_runs(table), "chinchilla", pool="family")
     runs = ByGroup(spec, "family")
     theta = np.tile(np.log([1.8, 0.4, 0.35, 0.4, 0.35]), (2, runs.n_groups, 1))
@@ -88,11 +94,7 @@ def test_compressed_and_exact_densities_agree_about_the_modes():
     common, q = points(parts, 6)
     common[:, : parts.n_free] = parts.guess()[0][: parts.n_free]
     common[:, parts.n_free :], q = 0.1 * common[:, parts.n_free :], 0.1 * q
-    heights = []
-    for density in (parts, parts.compressed()):
-        placed = density.place(common)
-        heights.append(placed.shared + density.of_groups(placed, q).sum(-1))
-    difference = heights[0] - heights[1]
+    difference = height(parts, common, q) - height(parts.compressed(), common, q)
     np.testing.assert_allclose(difference - difference[0], 0.0, atol=0.3)
 
 
@@ -115,6 +117,63 @@ def test_a_coordinate_without_a_floor_has_no_density():
     x[1] += 2.0
     x[0] -= 20.0
     assert tangent.to_theta(x)[1] == -np.inf
+
+
+@pytest.mark.parametrize(
+    ("noise", "compressed", "known"),
+    [
+        (StudentT(), False, False),
+        (StudentT(nu=5.0), False, True),
+        (Normal(), False, True),
+        (StudentT(), True, False),
+    ],
+    ids=str,
+)
+def test_a_compiler_finds_the_same_density_and_unknowns(noise, compressed, known):
+    table = family_runs().frame.assign(value_se=0.004) if known else family_runs().frame
+    parts = grouped(specify(read_runs(table), "chinchilla", pool={"E": "family", "B": "family"}, noise=noise))
+    common, q = points(parts, 6)
+    density = parts.compressed() if compressed else parts
+    walks = Walk.over(density, False), Walk.over(density, True)
+    plain, compiled = (walk.heights(common, q) for walk in walks)
+    np.testing.assert_allclose(compiled, plain, rtol=1e-9)
+    plain, compiled = (walk.blocks(common, q) for walk in walks)
+    for name, value in plain.items():
+        np.testing.assert_allclose(compiled[name], value, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("count", [[5, 1, 300, 77], [84] * 12, [1] * 40, [0, 3, 2], [70_000, 12]])
+def test_chunks_hold_every_run_once_and_few_places_are_empty(count):
+    edges = np.concatenate([[0], np.cumsum(count)])
+    value = np.arange(edges[-1]) + 1.0
+    rows = chunked((value,), value, None, edges, np.zeros(len(count)))
+    of_group = np.zeros(len(count))
+    np.add.at(of_group, rows.group, (rows.value * rows.here).sum(-1))
+    np.testing.assert_allclose(of_group, [value[a:b].sum() for a, b in zip(edges, edges[1:], strict=False)])
+    np.testing.assert_array_equal(rows.here.sum(), value.size)
+    assert rows.here.size <= 1.35 * value.size
+
+
+def test_forms_are_equal_where_studies_differ_in_numbers_only():
+    one = grouped(specify(family_runs(), "chinchilla", pool="family")).form
+    other = grouped(
+        specify(small_runs(n=50, family=np.resize(np.array(FAMILIES), 50)), "chinchilla", pool="family")
+    )
+    third = grouped(specify(family_runs(), "chinchilla", pool={"E": "family"}))
+    assert one == other.form
+    assert hash(one) == hash(other.form)
+    assert one != third.form
+
+
+@pytest.mark.parametrize("name", ["chinchilla", "compression_power", "compression_log", "m4"])
+def test_a_compiled_law_is_the_law(name):
+    import jax
+
+    law = find(name)
+    with jax.enable_x64(True):
+        inputs = tuple(jax.numpy.asarray(RNG.uniform(0.5, 2.0, 5)) for _ in law.inputs)
+        letters = {k: jax.numpy.asarray(RNG.uniform(0.2, 0.8, (3, 1))) for k in law.parameters}
+        np.testing.assert_allclose(compiled_law(law, inputs, letters), law(*inputs, **letters), rtol=1e-12)
 
 
 @pytest.mark.parametrize(
