@@ -19,7 +19,7 @@ OK, FAULT, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 def command() -> int:
     """`main` as all that this process will do: the entry of ``bayescale``."""
-    # Loading libraries makes 80,000 objects that stay: looking for garbage among them takes a tenth of it.
+    # Loading libraries makes 80,000 objects that stay: looking for garbage among them takes a twelfth of it.
     gc.set_threshold(200_000)
     return _run(None, alone=True)
 
