@@ -3,6 +3,7 @@
     uv run --group bench python benchmarks/speed.py
 
 Each line is the least wall time of a few, in this process once warm, or of a new process where it says cold.
+Where Dask is installed, as here by the tests, xarray loads it in the first process; a plain install has none.
 Peers: the field's point fit (Huber loss, L-BFGS from 32 of the grid's 4,500 starts), its bootstrap, and
 simple-scaling-laws 0.2.0. General engines on the same posterior: benchmarks/engines.py; pooled fits:
 benchmarks/hierarchy.py. Writes docs/speed.md.
@@ -125,6 +126,8 @@ def lines() -> list[tuple[str, float, str]]:
     tell("one refit of a backtest, of 100, law exact", backtested(runs, 100, None))
     tell("one refit of a backtest, of 20, with drift", backtested(runs, 20, "drift"))
     tell("cold: python -c to printed intervals", least(process(sys.executable, "-W", "ignore", "-c", _COLD)))
+    plain = "import sys; sys.modules['dask'] = None" + _COLD
+    tell("cold: the same without Dask", least(process(sys.executable, "-W", "ignore", "-c", plain)))
     with tempfile.TemporaryDirectory() as folder:
         path, scales = str(Path(folder) / "study.nc"), str(Path(folder) / "scales.csv")
         bs.save(drifting, path)

@@ -6,6 +6,8 @@ have converged. Definitions are those of Vehtari, Gelman, Simpson, Carpenter and
 """
 
 from collections.abc import Callable
+from functools import lru_cache
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -88,8 +90,6 @@ def _split(rows: Floats) -> Floats:
 
 def _normal_scores(rows: Floats) -> Floats:
     """Normal quantiles of the ranks over all chains (Blom's offset); ties share their mean rank."""
-    from scipy.special import ndtri
-
     flat = rows.reshape(len(rows), -1)
     size = flat.shape[1]
     order = np.argsort(flat, axis=1)
@@ -102,10 +102,16 @@ def _normal_scores(rows: Floats) -> Floats:
         first = np.maximum.accumulate(np.where(np.hstack([edge, tied]), 0, place), axis=1)
         last = np.minimum.accumulate(np.where(np.hstack([tied, edge]), size, place)[:, ::-1], axis=1)[:, ::-1]
         twice_rank = first + last
-    quantile = ndtri((np.arange(2 * size + 1) / 2 - 3 / 8).clip(0) / (size + 1 / 4))
     scores = np.empty_like(flat)
-    np.put_along_axis(scores, order, quantile[twice_rank], axis=1)
+    np.put_along_axis(scores, order, _blom(size)[twice_rank - 2], axis=1)
     return scores.reshape(rows.shape)
+
+
+@lru_cache(maxsize=4)
+def _blom(size: int) -> Floats:
+    """Normal quantiles of the ranks 1, 1.5, 2, ... of `size` (Python's: SciPy's take longer to load)."""
+    ranks = np.arange(2, 2 * size + 1) / 2
+    return np.array([*map(NormalDist().inv_cdf, ((ranks - 3 / 8) / (size + 1 / 4)).tolist())])
 
 
 def _rhat(rows: Floats) -> Floats:

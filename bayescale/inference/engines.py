@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 
 from bayescale.errors import InputError
-from bayescale.inference.grouped import ENOUGH, grouped
 from bayescale.inference.laplace import KHAT_LIMIT, laplace
 from bayescale.inference.mode import Mode, find_mode
 from bayescale.inference.numpyro import numpyro
@@ -25,6 +24,8 @@ def auto(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
     """
     refused = ""
     if target.parts is not None:
+        from bayescale.inference.grouped import ENOUGH
+
         try:
             walked = grouped(target, settings)
         except np.linalg.LinAlgError:  # groups of so few runs that nothing holds their coordinates
@@ -50,6 +51,13 @@ def auto(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
         why = f"{target.dim} unknowns are too many for importance weights"
     sampled = numpyro(target, settings, mode)
     return replace(sampled, notes={**sampled.notes, "why": f"NUTS, since {why}{refused}"})
+
+
+def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
+    """Moves group by group, loaded when asked for: their SciPy takes longer to load than other fits."""
+    from bayescale.inference.grouped import grouped as moves
+
+    return moves(target, settings, mode)
 
 
 ENGINES: Mapping[str, Callable[..., Draws]] = {

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebpts1, chebvander
 
 __all__ = ["Series", "as_series", "product"]
 
@@ -61,7 +60,8 @@ class Series:
     def terms(self, inputs: _Inputs) -> np.ndarray:
         """What the coefficients are multiplied with at inputs of shape (row,): shape (row, term)."""
         rows = len(next(iter(inputs.values())))
-        found = [chebvander(axis.at(inputs[axis.name]), order)[:, 1:] for axis, order in self.axes]
+        series = np.polynomial.chebyshev.chebvander
+        found = [series(axis.at(inputs[axis.name]), order)[:, 1:] for axis, order in self.axes]
         return np.concatenate([np.ones((rows, 1)), *found], axis=1)
 
 
@@ -76,7 +76,7 @@ def as_series(value: Callable[[_Inputs], np.ndarray], inputs: _Inputs) -> Series
     inputs : mapping of str to array of shape (row,)
     """
     axes = [axis for k, v in inputs.items() if (axis := _axis(k, v))]
-    nodes, middle = chebpts1(_NODES), {k: v[:1] for k, v in inputs.items()}
+    nodes, middle = np.polynomial.chebyshev.chebpts1(_NODES), {k: v[:1] for k, v in inputs.items()}
     middle |= {axis.name: axis.back(np.zeros(1)) for axis in axes}
     base = value(middle)[:, 0]
     found = [
@@ -85,7 +85,7 @@ def as_series(value: Callable[[_Inputs], np.ndarray], inputs: _Inputs) -> Series
     if not all(np.isfinite(part).all() for part in (base, *found)):
         return None
     least = np.min([np.abs(base), *(np.abs(part).min(1) for part in found)], axis=0)
-    transform = np.linalg.inv(chebvander(nodes, _NODES - 1))
+    transform = np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes, _NODES - 1))
     constant, orders, terms = base.copy(), [], []
     for part in found:
         coefficients = transform @ (part.T - base)

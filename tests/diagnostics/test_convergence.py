@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import xarray as xr
+from scipy.stats import chi2
 
 from bayescale.diagnostics.convergence import convergence
 from bayescale.diagnostics.faults import rhat_by_chance
@@ -152,6 +153,13 @@ def test_faultless_chains_at_few_effective_draws_seldom_raise_a_warning():
     assert 350 < np.median(ess) < 550
     assert (r > 1.01).mean() > 0.1
     assert (r > rhat_by_chance(ess, 4)).mean() < 0.01
+
+
+@pytest.mark.parametrize("chains", [1, 2, 4, 8, 32, 1000])
+def test_the_limit_of_chance_is_that_of_the_chi_square(chains):
+    halves = 2 * chains
+    expected = np.sqrt(1 + halves / 400.0 * chi2.ppf(0.999, halves - 1) / (halves - 1))
+    np.testing.assert_allclose(rhat_by_chance(np.array([400.0]), chains), expected, rtol=1e-12)
 
 
 def test_high_rhat_within_chance_is_a_note(sound):
