@@ -12,6 +12,7 @@ the exact one.
 
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,21 +49,26 @@ _UNEVEN = 0.7  # deviation of the log weights beyond which so few of them tell t
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """Draws of a run of walkers: common (walker, draw, coordinate), q (walker, draw, group, coordinate)."""
+    """Draws of a run of walkers: v (walker, draw, coordinate), u (walker, draw, group, coordinate)."""
 
-    common: np.ndarray
-    q: np.ndarray
+    v: np.ndarray
+    u: np.ndarray
     shape: Shape
     moves: int
     accepted: np.ndarray
     partial: bool
 
+    @cached_property
+    def flat(self) -> tuple[np.ndarray, np.ndarray]:
+        """Coordinates of all draws, walker after walker."""
+        return where(self.shape, *(x.reshape(-1, *x.shape[2:]) for x in (self.v, self.u)))
+
     @property
     def worth(self) -> float:
         """Independent draws with means as precise, by how far the walkers' means differ; the least of all."""
-        if self.common.shape[1] < 2:
+        if self.v.shape[1] < 2:
             return 0.0
-        flat = np.concatenate([self.common, self.q.reshape(*self.q.shape[:2], -1)], axis=2)
+        flat = np.concatenate([self.v, self.u.reshape(*self.u.shape[:2], -1)], axis=2)
         between = flat.mean(1).var(0, ddof=1)
         whole = flat.reshape(-1, flat.shape[-1]).var(0)
         return float(np.min(len(flat) * whole / np.maximum(between, 1e-300)))
@@ -103,9 +109,9 @@ def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
             kept = moved
         else:
             kept = _walked(exact, settings, rng, _FEWER * settings.chains, kept)
-    common, q = _laid_out(kept.common, settings), _laid_out(kept.q, settings)
+    common, q = (_laid_out(x, settings) for x in kept.flat)
     notes |= {
-        "walkers": len(kept.common),
+        "walkers": len(kept.v),
         "moves": kept.moves,
         "accepted": [round(float(a), 3) for a in kept.accepted],
         "effective": kept.worth,
@@ -117,7 +123,7 @@ def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
 
 def _laid_out(draws: np.ndarray, settings: Settings) -> np.ndarray:
     """Walkers end to end, so many to a chain."""
-    draws = draws.reshape(settings.chains, -1, *draws.shape[2:])
+    draws = draws.reshape(settings.chains, -1, *draws.shape[1:])
     return draws[:, : settings.draws]
 
 
@@ -138,7 +144,7 @@ def _walked(
                     while len(trail) < each:
                         state, v, u, shares = walk.moved(shape, state, rng)
                         chosen = np.arange(moves + 1, moves + 1 + BATCH) % thin == 0
-                        trail += [where(shape, *place) for place in zip(v[chosen], u[chosen], strict=True)]
+                        trail += list(zip(v[chosen], u[chosen], strict=True))
                         accepted, moves = accepted + shares, moves + BATCH
                         advance(BATCH, "")
                     kept = _kept(trail[:each], shape, moves, accepted, partial)
@@ -162,8 +168,8 @@ def _enough(parts: Parts, kept: _Kept, settings: Settings) -> bool:
 def _kept(
     trail: list[tuple[np.ndarray, np.ndarray]], shape: Shape, moves: int, accepted: np.ndarray, partial: bool
 ) -> _Kept:
-    common, q = (np.stack(part, axis=1) for part in zip(*trail, strict=True))
-    return _Kept(common, q, shape, moves * len(common), accepted / max(moves, 1), partial)
+    v, u = (np.stack(part, axis=1) for part in zip(*trail, strict=True))
+    return _Kept(v, u, shape, moves * len(v), accepted / max(moves, 1), partial)
 
 
 def _warmed(walk: Walk, rng: np.random.Generator, walkers: int) -> tuple[Shape, State]:
@@ -177,23 +183,18 @@ def _warmed(walk: Walk, rng: np.random.Generator, walkers: int) -> tuple[Shape, 
             state, v, u, _ = walk.moved(shape, state, rng)
             trail += [where(shape, *place) for place in zip(v, u, strict=True)]
         late = trail[len(trail) // 3 :]
-        shape = fitted(
-            np.concatenate([c for c, _ in late]),
-            np.concatenate([q for _, q in late]),
-            parts.n_free,
-            parts.n_noise,
-        )
+        draws = (np.concatenate(part) for part in zip(*late, strict=True))
+        shape = fitted(*draws, parts.n_free, parts.n_noise)
         state = walk.begin(shape, shape.of_common(trail[-1][0]), shape.of_q(trail[-1][1]))
     return shape, state
 
 
 def _continued(walk: Walk, rng: np.random.Generator, walkers: int, before: _Kept) -> tuple[Shape, State]:
     """Walkers at draws of another density, moved until they have forgotten it."""
-    c, q = before.common.reshape(-1, before.common.shape[-1]), before.q.reshape(-1, *before.q.shape[2:])
-    chosen = rng.choice(len(c), walkers, replace=False)
-    shape = before.shape
-    state = walk.begin(shape, shape.of_common(c[chosen]), shape.of_q(q[chosen]))
-    return shape, walk.moved(shape, state, rng)[0]
+    v, u = (x.reshape(-1, *x.shape[2:]) for x in (before.v, before.u))
+    chosen = rng.choice(len(v), walkers, replace=False)
+    state = walk.begin(before.shape, v[chosen], u[chosen])
+    return before.shape, walk.moved(before.shape, state, rng)[0]
 
 
 def _begin(walk: Walk, shape: Shape, rng: np.random.Generator, walkers: int) -> State:
@@ -218,7 +219,7 @@ def _certified(
     Where the weights are nearly even, all that they change, to that order, is the mean and the deviation of
     each coordinate. These are carried over from the draws that were weighed to all.
     """
-    c, q = kept.common.reshape(-1, kept.common.shape[-1]), kept.q.reshape(-1, *kept.q.shape[2:])
+    c, q = kept.flat
     count = int(np.clip(_CHECKED_WORK // exact.parts.n_rows, _LEAST_CHECKED, _CHECKED))
     some = rng.choice(len(c), min(count, len(c)), replace=False)
     ratios = []
@@ -233,10 +234,8 @@ def _certified(
     if not sound:
         return notes, None
     notes["checked_worth"] = effective_draws(weights)
-    v, u = kept.shape.of_common(c), kept.shape.of_q(q)
-    v, u = _moved(v, some, weights), _moved(u.reshape(len(u), -1), some, weights).reshape(u.shape)
-    common, q = kept.shape.common(v)[0], kept.shape.q(u)
-    return notes, replace(kept, common=common.reshape(kept.common.shape), q=q.reshape(kept.q.shape))
+    v, u = (_moved(x.reshape(len(c), -1), some, weights).reshape(x.shape) for x in (kept.v, kept.u))
+    return notes, replace(kept, v=v, u=u)
 
 
 def _moved(x: np.ndarray, some: np.ndarray, weights: np.ndarray) -> np.ndarray:
