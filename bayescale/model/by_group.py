@@ -75,10 +75,18 @@ class ByGroup:
         return np.add.reduceat(np.append(slope, 0.0), self.edges[:-1]) * (np.diff(self.edges) > 0)
 
     @cached_property
+    def bends(self) -> np.ndarray:
+        """Bends of a drift at the runs in order, shape (run, bend); none without a drift."""
+        s = self.spec.structure
+        if s.drift is None:
+            return np.empty((self.value.size, 0))
+        return s.bends_at(self.spec.inputs)[self.order]
+
+    @cached_property
     def chunks(self) -> Chunks:
         """The runs as a compiler wants them."""
         inputs = tuple(np.asarray(x) for x in self.inputs)
-        return chunked(inputs, self.value, self.error2, self.edges, self.constant)
+        return chunked(inputs, self.value, self.error2, self.bends, self.edges, self.constant)
 
     def values(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """The law's parameters by letter, from the link scale along the last axis."""
@@ -101,7 +109,7 @@ class ByGroup:
         Parameters
         ----------
         theta : array of shape (point, group, letter)
-            On the link scale.
+            On the link scale; after the letters, how far the runs lie off along each bend.
         sigma, nu : array of shape (point,)
             Of the noise; no `nu` for normal noise.
 
@@ -110,7 +118,8 @@ class ByGroup:
         array of shape (point, group)
             Minus infinity where the law has no value.
         """
-        points = theta.shape[0]
+        points, size = theta.shape[0], len(self.spec.structure.law.parameters)
+        drifted = theta.shape[-1] > size
         nu = None if nu is None else np.broadcast_to(nu, points)
         found = np.empty((points, self.n_groups))
         step = max(1, _BLOCK // points)
@@ -124,6 +133,8 @@ class ByGroup:
                 for low in range(self.edges[group], self.edges[group + 1], step):
                     rows = slice(low, min(low + step, self.edges[group + 1]))
                     away = self.deviations(letters, rows)
+                    if drifted:
+                        away -= theta[:, group, size:] @ self.bends[rows].T
                     if self.error2 is None:
                         away *= over
                     else:
@@ -158,6 +169,8 @@ class Mode(NamedTuple):
     information : array of shape (group, letter, letter)
     pull : array of shape (group, letter)
         Slope of the log likelihood there.
+
+    With a drift its bends follow the letters, at zero.
     sigma : float
     nu : float or None
         Of the noise common to all groups.
@@ -246,10 +259,12 @@ def _scatter(runs: ByGroup, theta: np.ndarray, sigma: float, nu: float | None) -
     return sigma
 
 
-def told(runs: ByGroup, theta: np.ndarray, sigma: float, nu: float | None) -> Mode:
-    """Information and slope of the log likelihood at each group's parameters."""
+def told(runs: ByGroup, theta: np.ndarray, sigma: float, nu: float | None, *, drifting: bool = False) -> Mode:
+    """Information and slope of the log likelihood at each group's parameters, and along bends if drifting."""
     size = theta.shape[1]
-    information, pull = np.zeros((len(theta), size, size)), np.zeros(theta.shape)
+    bends = runs.bends if drifting else runs.bends[:, :0]
+    whole = size + bends.shape[1]
+    information, pull = np.zeros((len(theta), whole, whole)), np.zeros((len(theta), whole))
     step = max(1, _BLOCK // (2 * (size + 1)))
     shifts = np.concatenate([np.zeros((1, size)), _STEP * np.eye(size)])
     with np.errstate(all="ignore"):
@@ -263,8 +278,10 @@ def told(runs: ByGroup, theta: np.ndarray, sigma: float, nu: float | None) -> Mo
                 spread2 = sigma**2 + (0.0 if runs.error2 is None else runs.error2[rows])
                 weight = 1 / spread2 if nu is None else (nu + 1) / (nu * spread2 + real**2)
                 weight = np.broadcast_to(np.nan_to_num(weight), real.shape)
+                along = np.concatenate([along, bends[rows].T])
                 information[g] += (along * weight) @ along.T
                 pull[g] += along @ (weight * np.nan_to_num(real))
     # Weights at the mode are those of reweighted least squares; the curvature of a heavy tail is less.
     bent = 1.0 if nu is None else (nu + 1) / (nu + 3)
+    theta = np.concatenate([theta, np.zeros((len(theta), whole - size))], axis=1)
     return Mode(theta, bent * information, pull, sigma, nu)

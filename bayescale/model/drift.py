@@ -45,6 +45,7 @@ __all__ = [
     "made_of",
     "per_bend",
     "shifted",
+    "sizes_at",
     "slopes",
     "stretches_beyond",
     "unit_of",
@@ -138,10 +139,7 @@ class Bends:
 
     def sizes(self, blocks: Mapping[str, Array]) -> list[Array]:
         """Size of the bends along each axis."""
-        size = blocks[SIZE]
-        if len(self.axes) == 1:
-            return [size]
-        return [_COMPUTE_SIZE * exp(_LEAN * log(size / _RATIO_SIZE)) * blocks[EXCESS], size]
+        return _sizes(len(self.axes), blocks)
 
     def priors(self, part: Drift) -> dict[str, Prior]:
         """What is learnt of the sizes, with priors."""
@@ -336,9 +334,21 @@ def conditional(bends: Bends, blocks: Mapping[str, Array]) -> tuple[Array, Array
 
 def per_bend(bends: Bends, blocks: Mapping[str, Array]) -> Array:
     """Size of each bend; last axis is the bend."""
-    sizes = bends.sizes(blocks)
-    own = [np.array([float(a == home) for home in bends.axis]) for a in range(len(sizes))]
+    return sizes_at(bends.axis, blocks)
+
+
+def sizes_at(homes: Sequence[int], blocks: Mapping[str, Array]) -> Array:
+    """Size of bends along these axes; last axis is the bend."""
+    sizes = _sizes(max(homes) + 1, blocks)
+    own = [np.array([float(a == home) for home in homes]) for a in range(len(sizes))]
     return sum(size[..., None] * mine for size, mine in zip(sizes, own, strict=True))
+
+
+def _sizes(axes: int, blocks: Mapping[str, Array]) -> list[Array]:
+    size = blocks[SIZE]
+    if axes == 1:
+        return [size]
+    return [_COMPUTE_SIZE * exp(_LEAN * log(size / _RATIO_SIZE)) * blocks[EXCESS], size]
 
 
 def delta(bends: Bends, blocks: Mapping[str, Array], at: np.ndarray) -> Array:

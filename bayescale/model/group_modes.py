@@ -7,6 +7,7 @@ import numpy as np
 from bayescale.model.by_group import ByGroup, Mode, modes, residuals, told
 from bayescale.model.centring import width_between
 from bayescale.model.density import Density, with_middle
+from bayescale.model.drift import EXCESS, SIZE
 from bayescale.model.grouped import Facts, Form, Grouped
 from bayescale.model.noise import Normal, StudentT, backward
 from bayescale.model.spec import Spec, some_rows, without_pooling
@@ -25,7 +26,7 @@ def fits_grouped(spec: Spec) -> bool:
     on_link = all(s.priors[k].support == kind.support for k, kind in s.law.parameters.items()) and all(
         prior.distribution != "TruncatedNormal" for prior in s.priors.values()
     )
-    plain = s.plain_noise and not s.drift and not spec.measured and not s.centring
+    plain = s.plain_noise and not spec.measured and not s.centring
     return len(s.factors) == 1 and on_link and plain and isinstance(s.noise, StudentT | Normal)
 
 
@@ -53,11 +54,14 @@ def grouped(spec: Spec) -> Grouped:
     if part is not runs:
         alone = modes(runs, alone.theta, 1 / widths**2, alone.sigma, alone.nu, steps=2, about=common.theta[0])
         alone = _noise_fitted(runs, alone, 1 / widths**2, spec)
-    near = tangent_at(s.law, bare.centre, alone.theta, bare.middle)
-    far = tangent_at(s.law, bare.centre, alone.theta.mean(0), bare.middle)
+    theta = alone.theta
+    alone = told(runs, theta, alone.sigma, alone.nu, drifting=True)
+    near = tangent_at(s.law, bare.centre, theta, bare.middle)
+    far = tangent_at(s.law, bare.centre, theta.mean(0), bare.middle)
     pooled = [k for k in letters if s.pool.get(k)]
     spreads = [f"{k}_sd_{factor}" for k in pooled]
-    priors = {name: s.priors[name] for name in (*letters, *spreads, *s.noise_names)}
+    sizes = [name for name in (SIZE, EXCESS) if s.drift and name in s.priors]
+    priors = {name: s.priors[name] for name in (*letters, *spreads, *sizes, *s.noise_names)}
     form = Form(
         law=s.law,
         on=s.noise.on,
@@ -67,6 +71,7 @@ def grouped(spec: Spec) -> Grouped:
         floor=near.floor,
         near=near.amplitudes,
         far=far.amplitudes,
+        bends=s.drift.axis if s.drift else (),
     )
     facts = Facts(
         arguments={name: dict(prior.arguments) for name, prior in priors.items()},

@@ -30,6 +30,8 @@ class Chunks(NamedTuple):
         1 where there is a run, 0 where the chunk is filled up.
     error2 : array of shape (chunk, place) or None
         Squared known errors.
+    bends : array of shape (chunk, place, bend)
+        Of a drift; none without one.
     group : array of int of shape (chunk,)
     count, constant : array of shape (group,)
         Runs of each group, and their log slopes of the scale of the noise.
@@ -39,6 +41,7 @@ class Chunks(NamedTuple):
     value: Array
     here: Array
     error2: Array | None
+    bends: Array
     group: Array
     count: Array
     constant: Array
@@ -48,6 +51,7 @@ def chunked(
     inputs: tuple[np.ndarray, ...],
     value: np.ndarray,
     error2: np.ndarray | None,
+    bends: np.ndarray,
     edges: np.ndarray,
     constant: np.ndarray,
 ) -> Chunks:
@@ -55,7 +59,7 @@ def chunked(
 
     Parameters
     ----------
-    inputs, value, error2
+    inputs, value, error2, bends
         Of runs group after group.
     edges : array of shape (group + 1,)
         Where each group begins, and where the last one ends.
@@ -76,6 +80,7 @@ def chunked(
         value[at],
         here.astype(float),
         None if error2 is None else error2[at],
+        bends[at],
         np.concatenate([group, np.zeros(spare, dtype=int)]),
         count.astype(float),
         constant,
@@ -106,7 +111,7 @@ def likelihood_by_group(
     Parameters
     ----------
     theta : array of shape (point, group, letter)
-        On the link scale.
+        On the link scale; after the letters, how far the runs lie off along each bend, alike for all groups.
     sigma, nu : array of shape (point,)
         Of the noise; no `nu` for normal noise.
 
@@ -119,13 +124,17 @@ def likelihood_by_group(
     points, groups = theta.shape[:2]
     chunks, length = rows.value.shape
     kinds = law.parameters
+    drifted = theta.shape[-1] > len(kinds)
     letters = {k: unlink(kind, theta[..., i]) for i, (k, kind) in enumerate(kinds.items())}
 
     def fit(part: Any) -> Array:
         """Sum over the runs of some chunks, (point, chunk)."""
-        inputs, value, here, error2, group = part
+        inputs, value, here, error2, bends, group = part
         mean = compiled_law(law, inputs, {k: v[:, group, None] for k, v in letters.items()})
-        away2 = (value - forward(on, mean)) ** 2 * here
+        away = value - forward(on, mean)
+        if drifted:
+            away = away - jax.numpy.einsum("pj,clj->pcl", theta[:, 0, len(kinds) :], bends)
+        away2 = away**2 * here
         spread2 = (sigma**2)[:, None, None] + (0.0 if error2 is None else error2)
         width = 0.0 if error2 is None else (0.5 * log(spread2) * here).sum(-1)
         if nu is None:
@@ -134,7 +143,7 @@ def likelihood_by_group(
         tails = log1p(away2 / (df * spread2)).sum(-1)
         return -0.5 * ((nu if isinstance(nu, float) else nu[:, None]) + 1) * tails - width
 
-    whole = (rows.inputs, rows.value, rows.here, rows.error2, rows.group)
+    whole = (rows.inputs, rows.value, rows.here, rows.error2, rows.bends, rows.group)
     step = max(1, _AT_ONCE // (points * length))
     if chunks <= step:
         found = fit(whole)

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayescale.laws import Law
-from bayescale.laws.elementwise import Array, library, where
+from bayescale.laws.elementwise import Array, library, log, where
 from bayescale.model.by_group import ByGroup, Mode
+from bayescale.model.drift import EXCESS, SIZE, WEIGHTS, sizes_at
 from bayescale.model.group_rows import Chunks, likelihood_by_group
 from bayescale.model.noise import On
 from bayescale.model.small_matrices import cholesky, inverse_lower, log_diagonal, swap
@@ -37,7 +38,7 @@ class Placed(NamedTuple):
     shared : array of shape (point,)
         Log density of the common part, without its groups.
     theta : array of shape (point, letter)
-        Population values on the link scale.
+        Population values on the link scale; with a drift, after them how far runs lie off along each bend.
     base : array of shape (point, group, letter)
         Coordinates x of a group without effects.
     effect : array of shape (point, group, pooled)
@@ -46,6 +47,8 @@ class Placed(NamedTuple):
         Log density without that of the population values.
     spread : array of shape (point, pooled)
         Deviation between groups.
+    size : array of shape (point, bend)
+        Of the drift's bends.
     upper : array of shape (point, group, pooled, pooled)
         From a group's standard coordinates to its effects.
     slope, reach, wide, told : array
@@ -64,6 +67,7 @@ class Placed(NamedTuple):
     effect: Array
     free: Array
     spread: Array
+    size: Array
     upper: Array
     slope: Array
     reach: Array
@@ -87,12 +91,15 @@ class Form:
     fixed_nu : float or None
         Of Student-t noise, where it is not learnt.
     distributions : tuple of (str, Prior)
-        Of the population values by letter, of the spreads, and of the noise; their arguments are facts.
+        Of the population values by letter, of the spreads, of the sizes of a drift, and of the noise; their
+        arguments are facts.
     pooled : tuple of int
         Positions of the letters that vary.
     floor : int or None
     near, far : tuple of int
         Amplitudes of the coordinates x of groups, and of the population.
+    bends : tuple of int
+        Axis of each bend of a drift that all groups share.
     compressed : bool
         Whether what each group's runs say is taken to be normal.
     """
@@ -105,6 +112,7 @@ class Form:
     floor: int | None
     near: tuple[int, ...]
     far: tuple[int, ...]
+    bends: tuple[int, ...] = ()
     compressed: bool = False
 
     @cached_property
@@ -122,6 +130,7 @@ class Form:
             self.floor,
             self.near,
             self.far,
+            self.bends,
             self.compressed,
         )
 
@@ -239,9 +248,15 @@ class Grouped:
         return self._priors[first : first + self.n_pooled]
 
     @property
+    def sizes(self) -> list[tuple[str, Prior]]:
+        """Name and prior of each size of a drift."""
+        first = len(self._letters) + self.n_pooled
+        return [(name, prior) for name, prior in self._priors[first:] if name in (SIZE, EXCESS)]
+
+    @property
     def noises(self) -> list[tuple[str, Prior]]:
         """Name and prior of what the noise learns."""
-        return self._priors[len(self._letters) + self.n_pooled :]
+        return self._priors[len(self._letters) + self.n_pooled + len(self.sizes) :]
 
     @property
     def near(self) -> Tangent:
@@ -259,23 +274,23 @@ class Grouped:
 
     @property
     def n_free(self) -> int:
-        """Common coordinates without an adapted scale: spreads, then noise."""
+        """Common coordinates without an adapted scale: spreads, sizes of a drift, then noise."""
         return len(self._priors) - len(self._letters)
 
     @property
     def n_noise(self) -> int:
         """The last of those, of the noise."""
-        return self.n_free - self.n_pooled
+        return len(self.noises)
 
     @property
     def n_common(self) -> int:
-        """Those, and one for each population value."""
-        return len(self._priors)
+        """Those, one for each population value, and one for each bend."""
+        return len(self._priors) + len(self.form.bends)
 
     @cached_property
     def _chosen(self) -> np.ndarray:
-        """From effects to letters, ones at the pooled."""
-        return np.eye(len(self._letters))[list(self.form.pooled)]
+        """From effects to letters and bends, ones at the pooled."""
+        return np.eye(len(self._letters) + len(self.form.bends))[list(self.form.pooled)]
 
     def place(self, common: Array) -> Placed:
         """Settle what the common part says; `common` (point, coordinate)."""
@@ -285,11 +300,11 @@ class Grouped:
     def renoised(self, placed: Placed, common: Array) -> Placed:
         """The same groups with the noise of other common coordinates."""
         found, noise = 0.0 * common[:, 0], {}
-        for i, (name, prior) in enumerate(self.noises, start=self.n_pooled):
+        for i, (name, prior) in enumerate(self.noises, start=self.n_free - self.n_noise):
             noise[name] = prior.constrain(common[:, i])
             found = found + prior.log_density(noise[name]) + prior.log_jacobian(common[:, i])
         if self.form.compressed:
-            away = common[:, self.n_pooled : self.n_free] - self.facts.middle
+            away = common[:, self.n_free - self.n_noise : self.n_free] - self.facts.middle
             found = found + away @ self.facts.rise + 0.5 * ((away @ self.facts.curve) * away).sum(-1)
         shared = placed.shared + (found - placed.of_noise)
         return placed._replace(noise=noise, of_noise=found, shared=shared)
@@ -298,8 +313,11 @@ class Grouped:
         """The same spreads and noise with other population values."""
         mu = times(placed.wide, placed.told + z)
         half = placed.slope - (placed.reach @ mu[:, :, None])[..., 0].reshape(placed.slope.shape)
-        theta, log_jacobian = self.far.to_theta(mu)
-        shared = placed.free + log_jacobian
+        letters = len(self._letters)
+        theta, log_jacobian = self.far.to_theta(mu[:, :letters])
+        weights = mu[:, letters:] / placed.size
+        shared = placed.free + log_jacobian - 0.5 * (weights**2).sum(-1)
+        theta = library(mu).concatenate([theta, mu[:, letters:]], axis=1)
         for i, (_, prior) in enumerate(self._population):
             value = prior.constrain(theta[:, i])
             shared = shared + prior.log_density(value) + prior.log_jacobian(theta[:, i])
@@ -317,7 +335,9 @@ class Grouped:
         theta, _, away = self.parameters(placed, 0.0 * half)
         x = placed.base + (placed.spread[:, None] * placed.effect) @ self._chosen
         bend = (placed.spread[:, None] * (placed.effect - away)) @ self._chosen
-        told = bend + self.near.to_x(theta) - x
+        letters = len(self._letters)
+        bent = self.near.to_x(theta[..., :letters]) - x[..., :letters]
+        told = bend + library(x).concatenate([bent, 0.0 * x[..., letters:]], axis=-1)
         whole = library(told).isfinite(told.sum((-1, -2), keepdims=True))
         told, bend = where(whole, told, 0.0), where(whole, bend, 0.0)
         reach = placed.reach.reshape(*half.shape, -1)
@@ -333,16 +353,24 @@ class Grouped:
             spreads.append(prior.constrain(common[:, i]))
             free = free + prior.log_density(spreads[i]) + prior.log_jacobian(common[:, i])
         spread = home.stack(spreads, axis=-1)
+        sizes = {}
+        for i, (name, prior) in enumerate(self.sizes, start=self.n_pooled):
+            sizes[name] = prior.constrain(common[:, i])
+            free = free + prior.log_density(sizes[name]) + prior.log_jacobian(common[:, i])
+        size = sizes_at(self.form.bends, sizes) if sizes else spread[:, :0]
+        free = free - (log(size) + 0.5 * LOG_2PI).sum(-1)
+        letters = f.prior_precision + 0.0 * free[:, None]
+        prior_precision = home.concatenate([letters, size**-2.0], axis=1)
         inside = h[:, pooled[:, None], pooled] * spread[:, None, :, None] * spread[:, None, None, :]
         root = cholesky(inside + np.eye(self.n_pooled))
         lower = inverse_lower(root)
         scaled = lower * spread[:, None, None]
         reach = (scaled @ h[:, pooled]).reshape(points, -1, h.shape[-1])  # (point, group x pooled, letter)
-        precision = h.sum(0) + _diagonal(f.prior_precision) - swap(reach) @ reach
+        precision = h.sum(0) + prior_precision[..., None] * np.eye(h.shape[-1]) - swap(reach) @ reach
         drawn = times(h, f.told.theta) + f.told.pull
         slope = times(scaled, drawn[:, pooled])
-        pull = drawn.sum(0) + f.prior_precision * f.prior_mean
-        pull = pull - (slope.reshape(points, 1, -1) @ reach)[:, 0]
+        prior_pull = home.concatenate([letters * f.prior_mean, 0.0 * size], axis=1)
+        pull = drawn.sum(0) + prior_pull - (slope.reshape(points, 1, -1) @ reach)[:, 0]
         width = cholesky(precision)
         inverse = inverse_lower(width)
         nothing = np.empty(0)
@@ -353,6 +381,7 @@ class Grouped:
             effect=nothing,
             free=free - log_diagonal(width),
             spread=spread,
+            size=size,
             upper=swap(lower),
             slope=slope,
             reach=reach,
@@ -393,7 +422,9 @@ class Grouped:
         f, noise = self.facts, placed.noise
         nu = noise.get("nu", self.form.fixed_nu)
         if self.form.compressed:
-            away = self.near.to_x(theta) - f.told.theta
+            letters = len(self._letters)
+            x = self.near.to_x(theta[..., :letters])
+            away = library(x).concatenate([x, theta[..., letters:]], axis=-1) - f.told.theta
             sharp = self._sharper(noise, theta.shape[0])[:, None]
             return _or_none(sharp * (away * (f.told.pull - 0.5 * times(f.told.information, away))).sum(-1))
         if library(theta) is np:
@@ -407,9 +438,11 @@ class Grouped:
         """Each group's parameters on the link scale, log Jacobian, and effects in units of the spread."""
         effect = placed.effect + times(placed.upper, q)
         x = placed.base + (placed.spread[:, None] * effect) @ self._chosen
-        held = {i: placed.theta[:, None, i] for i in range(x.shape[-1]) if i not in self.form.pooled}
+        letters = len(self._letters)
+        held = {i: placed.theta[:, None, i] for i in range(letters) if i not in self.form.pooled}
         with np.errstate(all="ignore"):
-            theta, log_jacobian = self.near.to_theta(x, held, placed.share)
+            theta, log_jacobian = self.near.to_theta(x[..., :letters], held, placed.share)
+            theta = library(x).concatenate([theta, x[..., letters:]], axis=-1)
             pooled = np.array(self.form.pooled)
             away = (theta - placed.theta[:, None])[..., pooled] / placed.spread[:, None]
         return theta, log_jacobian, away
@@ -420,6 +453,10 @@ class Grouped:
         found = dict(placed.noise)
         found |= {k: prior.constrain(placed.theta[:, i]) for i, (k, prior) in enumerate(self._population)}
         found |= {name: placed.spread[:, j] for j, (name, _) in enumerate(self.spreads)}
+        for i, (name, prior) in enumerate(self.sizes, start=self.n_pooled):
+            found[name] = prior.constrain(common[:, i])
+        if self.form.bends:
+            found[WEIGHTS] = placed.theta[:, len(self._letters) :] / placed.size
         return found | {"": self.parameters(placed, q)[2]}
 
     def blocks(self, unknowns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -448,8 +485,10 @@ class Grouped:
         f, placed = self.facts, self.place(common)
         away = placed.base - f.told.theta + (placed.spread[:, None] * placed.effect) @ self._chosen
         bent = (away * (f.told.pull - 0.5 * times(f.told.information, away))).sum(-1)
-        prior = f.prior_precision * (placed.theta - f.prior_mean) ** 2
-        found = placed.free - 0.5 * prior.sum(-1)
+        letters = len(self._letters)
+        prior = f.prior_precision * (placed.theta[:, :letters] - f.prior_mean) ** 2
+        weights = placed.theta[:, letters:] / placed.size
+        found = placed.free - 0.5 * prior.sum(-1) - 0.5 * (weights**2).sum(-1)
         return found + (bent - 0.5 * (placed.effect**2).sum(-1) - placed.log_width).sum(-1)
 
     def guess(self) -> tuple[np.ndarray, np.ndarray]:
@@ -457,7 +496,7 @@ class Grouped:
         from scipy.optimize import minimize
 
         assert self.runs is not None
-        count, size, told = len(self.spreads), self.n_common, self.facts.told
+        count, size, told = self.n_free - self.n_noise, self.n_common, self.facts.told
         middle, covariance = np.zeros(size), np.eye(size)
         rows = self.runs.value.size
         for i, (name, prior) in enumerate(self.noises, start=count):
@@ -476,10 +515,11 @@ class Grouped:
         first = np.array(
             [
                 prior.unconstrain(np.median(prior.sample(np.random.default_rng(0), 400)))
-                for _, prior in self.spreads
+                for _, prior in self.spreads + self.sizes
             ]
         )
-        best = minimize(slope, first - 1.0, jac=True, method="BFGS", options={"gtol": 1e-2}).x
+        first[: self.n_pooled] -= 1.0
+        best = minimize(slope, first, jac=True, method="BFGS", options={"gtol": 1e-2}).x
         curve = (
             np.stack([slope(best + 0.01 * e)[1] - slope(best - 0.01 * e)[1] for e in np.eye(count)]) / 0.02
         )
@@ -492,10 +532,6 @@ class Grouped:
 def times(matrix: Array, vector: Array) -> Array:
     """Matrices times vectors along the last axes."""
     return (matrix @ vector[..., None])[..., 0]
-
-
-def _diagonal(values: Array) -> Array:
-    return values[:, None] * np.eye(values.shape[0])
 
 
 def _or_none(log_density: Array) -> Array:

@@ -43,6 +43,8 @@ def cholesky(matrix: Array) -> Array:
 
 def inverse_lower(lower: Array) -> Array:
     """Inverse of a triangular factor."""
+    if lower.shape[-1] == 1:
+        return 1.0 / lower
     if _in_jax(lower):
         unit = sys.modules["jax.numpy"].broadcast_to(np.eye(lower.shape[-1]), lower.shape)
         return sys.modules["jax"].scipy.linalg.solve_triangular(lower, unit, lower=True)

@@ -11,6 +11,7 @@ from bayescale.model.by_group import ByGroup
 from bayescale.model.density import Density
 from bayescale.model.group_modes import fits_grouped, grouped
 from bayescale.model.group_rows import chunked
+from bayescale.model.misfit import with_drift
 from bayescale.model.noise import Normal, StudentT
 from bayescale.model.spec import specify
 from bayescale.model.tangent import tangent_at
@@ -49,8 +50,10 @@ def test_the_density_is_that_of_the_plain_coordinates(pool, noise):
     spec = specify(family_runs(), "chinchilla", pool=pool, noise=noise)
     parts, plain = grouped(spec), Density(spec)
     common, q = points(parts)
-    found = height(parts, common, q)
+    same_density(parts, plain, common, q, height(parts, common, q))
 
+
+def same_density(parts, plain, common, q, found):
     def flat(v):
         q_there = v[:, common.shape[1] :].reshape(len(v), *q.shape[1:])
         return plain.flatten(parts.blocks(parts.unknowns(v[:, : common.shape[1]], q_there)))
@@ -61,6 +64,17 @@ def test_the_density_is_that_of_the_plain_coordinates(pool, noise):
         jacobian = (flat(here + step) - flat(here - step)) / 2e-6
         expected = plain(flat(here[None]))[0] + np.linalg.slogdet(jacobian)[1]
         np.testing.assert_allclose(value, expected, rtol=1e-6, atol=1e-4)
+
+
+@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+def test_the_density_with_a_drift_is_that_of_the_plain_coordinates(pool):
+    spec = with_drift(specify(family_runs(), "chinchilla", pool=pool), "drift")
+    parts, plain = grouped(spec), Density(spec)
+    common, q = points(parts)
+    found = height(parts, common, q)
+    same_density(parts, plain, common, q, found)
+    compiled = Walk.over(parts, True).heights(common, q)
+    np.testing.assert_allclose(compiled, found, rtol=1e-9)
 
 
 def test_likelihood_by_group_is_that_of_the_rows():
@@ -146,7 +160,7 @@ def test_a_compiler_finds_the_same_density_and_unknowns(noise, compressed, known
 def test_chunks_hold_every_run_once_and_few_places_are_empty(count):
     edges = np.concatenate([[0], np.cumsum(count)])
     value = np.arange(edges[-1]) + 1.0
-    rows = chunked((value,), value, None, edges, np.zeros(len(count)))
+    rows = chunked((value,), value, None, np.empty((value.size, 0)), edges, np.zeros(len(count)))
     of_group = np.zeros(len(count))
     np.add.at(of_group, rows.group, (rows.value * rows.here).sum(-1))
     np.testing.assert_allclose(of_group, [value[a:b].sum() for a, b in zip(edges, edges[1:], strict=False)])
