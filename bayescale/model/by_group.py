@@ -17,7 +17,7 @@ from bayescale.model.noise_scale import forward, log_slope
 from bayescale.model.spec import Spec
 from bayescale.priors import unlink
 
-__all__ = ["ByGroup", "Mode", "modes", "residuals", "told"]
+__all__ = ["ByGroup", "Mode", "looked", "modes", "residuals"]
 
 _BLOCK = 30_000  # numbers worked on at once: a few such arrays stay in a core's own cache
 _STEP = 1e-5  # of slopes by differences: they shape proposals only
@@ -87,6 +87,11 @@ class ByGroup:
         """The runs as a compiler wants them."""
         inputs = tuple(np.asarray(x) for x in self.inputs)
         return chunked(inputs, self.value, self.error2, self.bends, self.edges, self.constant)
+
+    @cached_property
+    def chunk_inputs(self) -> tuple[np.ndarray, ...]:
+        """Scaled inputs in chunks."""
+        return tuple(with_logs(x) for x in self.chunks.inputs)
 
     def values(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """The law's parameters by letter, from the link scale along the last axis."""
@@ -208,80 +213,126 @@ def modes(
     theta = np.broadcast_to(start, (runs.n_groups, size)).copy()
     start = start if about is None else about
     damping = np.full(runs.n_groups, 1e-3)
-    here = told(runs, theta, sigma, nu)
+    mode, away = looked(runs, theta, sigma, nu)
     for _ in range(steps):
-        slope = here.pull - precision * (theta - start)
-        matrix = here.information + np.diag(precision)
+        slope = mode.pull - precision * (theta - start)
+        matrix = mode.information + np.diag(precision)
         diagonal = np.einsum("gii->gi", matrix)
         damped = matrix + (damping[:, None] * diagonal)[..., None] * np.eye(size)
         step = np.linalg.solve(damped, slope[..., None])[..., 0]
         step *= np.minimum(1.0, 2.0 / np.maximum(np.abs(step).max(-1, keepdims=True), 1e-300))
-        there = theta + step
-        gain = _height(runs, there, start, precision, sigma, nu) - _height(
-            runs, theta, start, precision, sigma, nu
-        )
-        better = gain >= 0
-        theta = np.where(better[:, None], there, theta)
+        other, away_there = looked(runs, theta + step, sigma, nu)
+        gain = _height(runs, away_there, other.theta, start, precision, sigma, nu)
+        better = gain >= _height(runs, away, theta, start, precision, sigma, nu)
+        theta = np.where(better[:, None], theta + step, theta)
         damping = np.where(better, damping / 10, np.minimum(damping * 10, 1e6))
         settled = bool(np.all((np.abs(step * slope).sum(-1) < 1e-6) | ~better))
-        sigma = _scatter(runs, theta, sigma, nu)
-        here = told(runs, theta, sigma, nu)
+        away = np.where(better[runs.chunks.group][:, None], away_there, away)
+        sigma = _scatter(runs, away, sigma, nu)
+        mode = Mode(
+            theta,
+            np.where(better[:, None, None], other.information, mode.information),
+            np.where(better[:, None], other.pull, mode.pull),
+            sigma,
+            nu,
+        )
         if settled and better.all():
             break
-    return Mode(theta, here.information, here.pull, sigma, nu)
+    return looked(runs, theta, sigma, nu)[0]
 
 
 def _height(
-    runs: ByGroup, theta: np.ndarray, start: np.ndarray, precision: np.ndarray, sigma: float, nu: float | None
+    runs: ByGroup,
+    away: np.ndarray,
+    theta: np.ndarray,
+    start: np.ndarray,
+    precision: np.ndarray,
+    sigma: float,
+    nu: float | None,
 ) -> np.ndarray:
-    one = np.array([sigma]), None if nu is None else np.array([nu])
-    return runs.log_likelihood(theta[None], *one)[0] - 0.5 * (precision * (theta - start) ** 2).sum(-1)
+    """Log density of each group, up to a constant, with its runs that far from the law."""
+    rows = runs.chunks
+    with np.errstate(all="ignore"):
+        z2 = away**2 / (sigma**2 + (0.0 if rows.error2 is None else rows.error2))
+        each = -0.5 * z2 if nu is None else -0.5 * (nu + 1) * np.log1p(z2 / nu)
+        found = np.bincount(rows.group, (each * rows.here).sum(-1), runs.n_groups)
+    found = np.where(np.isfinite(found), found, -np.inf)
+    return found - 0.5 * (precision * (theta - start) ** 2).sum(-1)
 
 
 def residuals(runs: ByGroup, theta: np.ndarray) -> np.ndarray:
-    """Value less law of every run at its group's parameters, in order."""
-    parts = [
-        runs.deviations(runs.values(theta[g, None]), slice(runs.edges[g], runs.edges[g + 1]))[0]
-        for g in range(runs.n_groups)
-    ]
-    return np.concatenate([np.broadcast_to(p, n) for p, n in zip(parts, np.diff(runs.edges), strict=True)])
+    """Value less law of every run at its group's parameters, group after group."""
+    away = looked(runs, theta, 1.0, None, curved=False)[1]
+    return away[runs.chunks.here > 0]
 
 
-def _scatter(runs: ByGroup, theta: np.ndarray, sigma: float, nu: float | None) -> float:
+def _scatter(runs: ByGroup, away: np.ndarray, sigma: float, nu: float | None) -> float:
     """Scatter that fits the deviations, by a few steps of expectation and maximisation."""
+    rows = runs.chunks
     with np.errstate(all="ignore"):
-        away2 = np.nan_to_num(residuals(runs, theta) ** 2, nan=0.0)
-    error2 = 0.0 if runs.error2 is None else runs.error2
+        away2 = np.nan_to_num(away**2, nan=0.0)
+    error2 = 0.0 if rows.error2 is None else rows.error2
     for _ in range(5):
         spread2 = sigma**2 + error2
         weight = 1.0 if nu is None else (nu + 1) / (nu + away2 / spread2)
-        sigma = float(np.sqrt(max(np.mean(weight * away2 - error2), 1e-4 * sigma**2)))
+        excess = np.sum((weight * away2 - error2) * rows.here) / runs.value.size
+        sigma = float(np.sqrt(max(excess, 1e-4 * sigma**2)))
     return sigma
 
 
-def told(runs: ByGroup, theta: np.ndarray, sigma: float, nu: float | None, *, drifting: bool = False) -> Mode:
-    """Information and slope of the log likelihood at each group's parameters, and along bends if drifting."""
-    size = theta.shape[1]
-    bends = runs.bends if drifting else runs.bends[:, :0]
-    whole = size + bends.shape[1]
+def looked(
+    runs: ByGroup,
+    theta: np.ndarray,
+    sigma: float,
+    nu: float | None,
+    *,
+    drifting: bool = False,
+    curved: bool = True,
+) -> tuple[Mode, np.ndarray]:
+    """What the runs say at each group's parameters, and how far each lies from the law.
+
+    Parameters
+    ----------
+    theta : array of shape (group, letter)
+    drifting : bool, default False
+        Whether the bends of the drift are to follow the letters.
+    curved : bool, default True
+        Whether information and slope are wanted; zero otherwise.
+
+    Returns
+    -------
+    mode : Mode
+    away : array of shape (chunk, place)
+    """
+    rows, size, on = runs.chunks, theta.shape[1], runs.spec.structure.noise.on
+    bends = rows.bends if drifting else rows.bends[..., :0]
+    whole = size + bends.shape[-1]
     information, pull = np.zeros((len(theta), whole, whole)), np.zeros((len(theta), whole))
-    step = max(1, _BLOCK // (2 * (size + 1)))
-    shifts = np.concatenate([np.zeros((1, size)), _STEP * np.eye(size)])
+    shifts = np.concatenate([np.zeros((1, size)), _STEP * np.eye(size)]) if curved else np.zeros((1, size))
+    away = np.empty(rows.value.shape)
+    step = max(1, _BLOCK // (2 * len(shifts) * rows.value.shape[1]))
+    inputs = runs.chunk_inputs
     with np.errstate(all="ignore"):
-        for g in range(len(theta)):
-            for low in range(runs.edges[g], runs.edges[g + 1], step):
-                rows = slice(low, min(low + step, runs.edges[g + 1]))
-                away = np.broadcast_to(
-                    runs.deviations(runs.values(theta[g] + shifts), rows), (size + 1, rows.stop - low)
-                )
-                real, along = away[0], np.nan_to_num((away[0] - away[1:]) / _STEP)
-                spread2 = sigma**2 + (0.0 if runs.error2 is None else runs.error2[rows])
-                weight = 1 / spread2 if nu is None else (nu + 1) / (nu * spread2 + real**2)
-                weight = np.broadcast_to(np.nan_to_num(weight), real.shape)
-                along = np.concatenate([along, bends[rows].T])
-                information[g] += (along * weight) @ along.T
-                pull[g] += along @ (weight * np.nan_to_num(real))
+        for low in range(0, len(away), step):
+            part = slice(low, low + step)
+            group = rows.group[part]
+            letters = runs.values(theta[group] + shifts[:, None])
+            mean = np.asarray(runs.spec.structure.law(*(x[part] for x in inputs), **letters))
+            apart = np.broadcast_to(
+                rows.value[part] - forward(on, mean), (len(shifts), *rows.value[part].shape)
+            )
+            away[part] = real = apart[0]
+            if not curved:
+                continue
+            along = np.nan_to_num((real - apart[1:]) / _STEP)
+            spread2 = sigma**2 + (0.0 if rows.error2 is None else rows.error2[part])
+            weight = 1 / spread2 if nu is None else (nu + 1) / (nu * spread2 + real**2)
+            weight = np.nan_to_num(np.broadcast_to(weight, real.shape)) * rows.here[part]
+            along = np.concatenate([along, bends[part].transpose(2, 0, 1)]).swapaxes(0, 1)
+            weighed = along * weight[:, None]
+            np.add.at(information, group, weighed @ along.swapaxes(1, 2))
+            np.add.at(pull, group, (weighed @ np.nan_to_num(real)[..., None])[..., 0])
     # Weights at the mode are those of reweighted least squares; the curvature of a heavy tail is less.
     bent = 1.0 if nu is None else (nu + 1) / (nu + 3)
     theta = np.concatenate([theta, np.zeros((len(theta), whole - size))], axis=1)
-    return Mode(theta, bent * information, pull, sigma, nu)
+    return Mode(theta, bent * information, pull, sigma, nu), away

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayescale.model.by_group import ByGroup, Mode, modes, residuals, told
+from bayescale.model.by_group import ByGroup, Mode, looked, modes, residuals
 from bayescale.model.centring import width_between
 from bayescale.model.density import Density, with_middle
 from bayescale.model.drift import EXCESS, SIZE
@@ -17,7 +17,8 @@ from bayescale.priors import Prior, link
 
 __all__ = ["fits_grouped", "grouped"]
 
-_ENOUGH = 2000  # runs of a group that settle where to start
+_ENOUGH, _ENOUGH_TOGETHER = 2000, 6000  # runs of a group, and of all, that settle where to start
+_ENOUGH_NOISE = 20_000  # runs that settle the noise of a start
 
 
 def fits_grouped(spec: Spec) -> bool:
@@ -46,8 +47,9 @@ def grouped(spec: Spec) -> Grouped:
     bare = with_middle(Density(without_pooling(spec)))
     nu = _middle_nu(spec)
     runs = ByGroup(spec, factor)
-    part = _fewer(runs, rng)
-    common = _common_mode(ByGroup(_as_one(part.spec), _ALL), bare, prior_mean, prior_precision, nu)
+    part = _fewer(runs, rng, _ENOUGH)
+    some = _fewer(part, rng, max(_ENOUGH_TOGETHER // runs.n_groups, 20))
+    common = _common_mode(ByGroup(_as_one(some.spec), _ALL), bare, prior_mean, prior_precision, nu)
     widths = np.array([width_between(s, k, factor) for k in letters])
     alone = modes(part, common.theta[0], 1 / widths**2, common.sigma, nu)
     alone = _noise_fitted(part, alone, 1 / widths**2, spec)
@@ -55,7 +57,7 @@ def grouped(spec: Spec) -> Grouped:
         alone = modes(runs, alone.theta, 1 / widths**2, alone.sigma, alone.nu, steps=2, about=common.theta[0])
         alone = _noise_fitted(runs, alone, 1 / widths**2, spec)
     theta = alone.theta
-    alone = told(runs, theta, alone.sigma, alone.nu, drifting=True)
+    alone = looked(runs, theta, alone.sigma, alone.nu, drifting=True)[0]
     near = tangent_at(s.law, bare.centre, theta, bare.middle)
     far = tangent_at(s.law, bare.centre, theta.mean(0), bare.middle)
     pooled = [k for k in letters if s.pool.get(k)]
@@ -101,13 +103,13 @@ def _as_one(spec: Spec) -> Spec:
     return replace(spec, structure=s, index={**spec.index, _ALL: np.zeros(spec.value.size, dtype=int)})
 
 
-def _fewer(runs: ByGroup, rng: np.random.Generator) -> ByGroup:
+def _fewer(runs: ByGroup, rng: np.random.Generator, count: int) -> ByGroup:
     """At most so many runs of each group, to start from."""
-    if np.diff(runs.edges).max() <= 2 * _ENOUGH:
+    if np.diff(runs.edges).max() <= 2 * count:
         return runs
     kept = np.concatenate(
         [
-            rng.permutation(runs.order[low:high])[:_ENOUGH]
+            rng.permutation(runs.order[low:high])[:count]
             for low, high in zip(runs.edges[:-1], runs.edges[1:], strict=True)
         ]
     )
@@ -157,23 +159,25 @@ def _noise_fitted(runs: ByGroup, mode: Mode, precision: np.ndarray, spec: Spec) 
     inverse = np.linalg.inv(mode.information + np.diag(precision))
     used = float(np.einsum("gij,gji->", inverse, mode.information))
     away = away * np.sqrt(away.size / max(away.size - used, 0.2 * away.size))
+    error2 = np.zeros(away.size) if runs.error2 is None else runs.error2
+    some = np.linspace(0, away.size - 1, min(away.size, _ENOUGH_NOISE)).astype(int)
+    more, away, error2 = away.size / some.size, away[some], error2[some]
 
     def lowered(free: np.ndarray) -> float:
         given = {k: priors[k].constrain(free[i]) for i, k in enumerate(names)}
-        spread2 = given["sigma"] ** 2 + (0.0 if runs.error2 is None else runs.error2)
         fit = spec.structure.noise.log_density(
-            _back(spec, away), _back(spec, np.zeros(1)), np.sqrt(spread2 - given["sigma"] ** 2), **given
+            _back(spec, away), _back(spec, np.zeros(1)), np.sqrt(error2), **given
         )
         prior = sum(
             priors[k].log_density(given[k]) + priors[k].log_jacobian(free[i]) for i, k in enumerate(names)
         )
-        return -float(np.sum(fit) + prior)
+        return -float(more * np.sum(fit) + prior)
 
     start = np.array([priors[k].unconstrain({"sigma": mode.sigma, "nu": mode.nu or 6.0}[k]) for k in names])
     best = minimize(lowered, start, method="Nelder-Mead", options={"xatol": 0.01, "fatol": 0.01})
     given = {k: float(priors[k].constrain(best.x[i])) for i, k in enumerate(names)}
     nu = given.get("nu", mode.nu)
-    return told(runs, mode.theta, given["sigma"], nu)
+    return looked(runs, mode.theta, given["sigma"], nu)[0]
 
 
 def _noise_priors(spec: Spec) -> list[tuple[str, Prior]]:
