@@ -31,16 +31,16 @@ __all__ = ["ENOUGH", "grouped"]
 ENOUGH = 0.1
 """Effective draws for each draw asked for, below which a sampler with gradients is worth its time."""
 
-_WALKERS = 16  # for each chain that was asked for, and of many runs
-_FEWER = 4
+_WALKERS, _FEWER = 16, 4  # for each chain that was asked for, and where moves are costly
 _STAGES = (1, 1, 2, 3)  # batches of moves of the warm-up, between which coordinates are fitted anew
 _WANTED = 0.3  # effective draws for each draw asked for: with fewer, each kept draw takes twice the moves
 _LONGEST = 16  # moves for each kept draw of a walker, at most
-_MOST_WORK = 2_000_000_000  # runs times moves, after which a modest number of effective draws must do
+_MOST_WORK = 500_000_000  # runs times moves, after which a modest number of effective draws must do
 _STUCK = 0.02  # share of moves accepted, below which they lead nowhere
 
 _COMPILED = 600  # runs from which on a compiler earns its time
-_MANY = 4_000  # runs from which on what they say is first taken to be normal
+_MANY, _MANY_EACH = 4_000, 300  # runs, and runs of a group, from which on they are first taken as normal
+_GROUP_COST, _COSTLY = 100, 20_000  # runs that a group costs as much as, and beyond which walkers are few
 _CHECKED = 400  # draws at which that is held against the exact density
 _LEAST_CHECKED, _CHECKED_WORK = 200, 40_000_000  # fewer where runs times draws are more than that
 _KHAT = 0.5
@@ -99,8 +99,9 @@ def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
     notes: dict[str, Any] = {}
     compiled = parts.n_rows >= _COMPILED and allowed_gb() > FOR_JAX_GB
     exact = Walk.over(parts, compiled)
-    if parts.n_rows < _MANY:
-        kept = _walked(exact, settings, rng, _WALKERS * settings.chains)
+    if parts.n_rows < max(_MANY, _MANY_EACH * parts.n_groups):
+        costly = _cost(parts) > _COSTLY
+        kept = _walked(exact, settings, rng, (_FEWER if costly else _WALKERS) * settings.chains)
     else:
         rough = Walk.over(parts.compressed(), compiled)
         kept = _walked(rough, settings, rng, _WALKERS * settings.chains)
@@ -119,6 +120,11 @@ def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
         "seconds": time.perf_counter() - began,
     }
     return Draws("grouped", named=exact.blocks(common, q), notes=notes, partial=kept.partial)
+
+
+def _cost(parts: Parts) -> int:
+    """What a move of one walker costs, in runs."""
+    return parts.n_rows + _GROUP_COST * parts.n_groups
 
 
 def _laid_out(draws: np.ndarray, settings: Settings) -> np.ndarray:
@@ -160,7 +166,7 @@ def _walked(
 
 def _enough(parts: Parts, kept: _Kept, settings: Settings) -> bool:
     wanted = _WANTED * settings.draws * settings.chains
-    if kept.moves * parts.n_rows > _MOST_WORK:
+    if kept.moves * _cost(parts) > _MOST_WORK:
         wanted = min(wanted, 400.0)
     return kept.worth >= wanted or kept.accepted.min() < _STUCK
 

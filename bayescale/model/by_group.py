@@ -21,6 +21,7 @@ __all__ = ["ByGroup", "Mode", "looked", "modes", "residuals"]
 
 _BLOCK = 30_000  # numbers worked on at once: a few such arrays stay in a core's own cache
 _STEP = 1e-5  # of slopes by differences: they shape proposals only
+_LEAST = 0.02  # of the scatter at the start: groups of a run or two leave none
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +213,7 @@ def modes(
     size = start.shape[-1]
     theta = np.broadcast_to(start, (runs.n_groups, size)).copy()
     start = start if about is None else about
-    damping = np.full(runs.n_groups, 1e-3)
+    damping, least = np.full(runs.n_groups, 1e-3), _LEAST * sigma
     mode, away = looked(runs, theta, sigma, nu)
     for _ in range(steps):
         slope = mode.pull - precision * (theta - start)
@@ -228,7 +229,7 @@ def modes(
         damping = np.where(better, damping / 10, np.minimum(damping * 10, 1e6))
         settled = bool(np.all((np.abs(step * slope).sum(-1) < 1e-6) | ~better))
         away = np.where(better[runs.chunks.group][:, None], away_there, away)
-        sigma = _scatter(runs, away, sigma, nu)
+        sigma = max(_scatter(runs, away, sigma, nu), least)
         mode = Mode(
             theta,
             np.where(better[:, None, None], other.information, mode.information),
