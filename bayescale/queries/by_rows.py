@@ -124,7 +124,8 @@ def _distinct(index: Mapping[str, np.ndarray], rows: int) -> tuple[dict[str, np.
 
 def _pieces(groups: Sequence[np.ndarray]) -> list[_Rows]:
     """Rows by large groups, and those of small ones together."""
-    among = np.unique(np.stack(groups), axis=1, return_inverse=True)[1].reshape(-1)
+    every = np.stack(groups)
+    among = every[0] if len(every) == 1 else np.unique(every, axis=1, return_inverse=True)[1].reshape(-1)
     order, counts = np.argsort(among, kind="stable"), np.bincount(among)
     ends = np.cumsum(counts)
     own = counts >= _MANY
