@@ -2,8 +2,9 @@
 
     uv run --group bench python benchmarks/speed.py
 
-Each line is the least wall time of a few, in this process once warm, or of a new process where it says cold.
-Where Dask is installed, as here by the tests, xarray loads it in the first process; a plain install has none.
+Each line is the least wall time of a few, in this process once warm, or of a new process where it says cold. A
+million scales are asked for once, in a new process that tells the most memory it held. Where Dask is installed,
+as here by the tests, xarray loads it in the first process; a plain install has none.
 Peers: the field's point fit (Huber loss, L-BFGS from 32 of the grid's 4,500 starts), its bootstrap, and
 simple-scaling-laws 0.2.0. General engines on the same posterior: benchmarks/engines.py; pooled fits:
 benchmarks/hierarchy.py. Writes docs/speed.md.
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from extrapolation import Split, huber_fit, objective
 from scipy.optimize import minimize
 
@@ -31,6 +33,23 @@ _COLD = """
 import bayescale as bs
 runs = bs.load_runs("chinchilla-figure4").where(lambda f: ~f["flag"].str.contains("authors_outlier"))
 print(bs.intervals(bs.fit(runs, discrepancy=None, random_seed=0, progressbar=False)))
+"""
+
+
+_MILLION = """
+import resource, sys, time, warnings
+warnings.simplefilter("ignore")
+import numpy as np, pandas as pd
+import bayescale as bs
+study, rng = bs.open(sys.argv[1]), np.random.default_rng(0)
+draw = lambda low, high, rows: 10 ** rng.uniform(low, high, rows)
+ask = lambda rows: pd.DataFrame({"n_params": draw(8, 11, rows), "n_tokens": draw(9, 12, rows)})
+few, many = ask(1_000), ask(1_000_000)
+bs.predict(study, few)
+held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+began = time.perf_counter()
+bs.predict(study, many)
+print(time.perf_counter() - began, held, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
@@ -93,14 +112,26 @@ def backtested(runs: bs.RunTable, refits: int, discrepancy: str | None) -> float
     return least(work, 1) / refits
 
 
+def million(study: xr.DataTree) -> tuple[float, str]:
+    """Seconds for a million scales in a process of its own, and its memory in words."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "study.nc")
+        bs.save(study, path)
+        done = subprocess.run(
+            [sys.executable, "-c", _MILLION, path], check=True, capture_output=True, text=True
+        )
+    seconds, held, most = map(float, done.stdout.split())
+    return seconds, f"{most / 1024:.0f} MB at most, {held / 1024:.0f} before"
+
+
 def lines() -> list[tuple[str, float, str]]:
-    """What was done, its seconds, and its ratio to something else."""
+    """What was done, its seconds, and its ratio to something else or its memory."""
     runs = bs.load_runs("chinchilla-figure4").where(lambda f: ~f["flag"].str.contains("authors_outlier"))
     split = Split("all", runs.frame, runs.frame)
     found: list[tuple[str, float, str]] = []
 
-    def tell(what: str, seconds: float, than: float | None = None, peer: str = "") -> float:
-        ratio = "" if than is None else f"{than / seconds:.1f} × as fast as {peer}"
+    def tell(what: str, seconds: float, than: float | None = None, peer: str = "", told: str = "") -> float:
+        ratio = told if than is None else f"{than / seconds:.1f} × as fast as {peer}"
         print(f"{what}: {seconds:.2f} s {ratio}", flush=True)
         found.append((what, seconds, ratio))
         return seconds
@@ -122,6 +153,8 @@ def lines() -> list[tuple[str, float, str]]:
     few, more = grid(10_000), grid(100_000)
     tell("predict, 4,000 draws × 10,000 scales, law exact", least(lambda: bs.predict(study, few)))
     tell("predict, 4,000 draws × 100,000 scales, law exact", least(lambda: bs.predict(study, more)))
+    seconds, memory = million(study)
+    tell("predict, 4,000 draws × 1,000,000 scales, law exact", seconds, told=memory)
     tell("predict, 4,000 draws × 10,000 scales, with drift", least(lambda: bs.predict(drifting, few)))
     tell("one refit of a backtest, of 100, law exact", backtested(runs, 100, None))
     tell("one refit of a backtest, of 20, with drift", backtested(runs, 20, "drift"))

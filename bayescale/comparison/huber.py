@@ -28,7 +28,8 @@ type Floats = np.ndarray
 
 _DELTA = 1e-3
 _STARTS = 64
-_REFITS_AT_ONCE = 48  # refits that one thread works on: their rows fit in its cache
+_REFITS_AT_ONCE = 64  # refits that one thread works on at once: their rows fit in its cache
+_REFITS_IN_TURN = 512  # and one after the other, the next as soon as one is done
 _STEP = 1e-7  # of a forward difference, in link coordinates
 _MOST = 400
 _SETTLED = 1e-9  # share of the objective that a step must gain to be followed by another
@@ -160,10 +161,10 @@ class _Fit:
 
     def settle(self, points: Floats, counts: Floats) -> tuple[Floats, Floats]:
         """Ends of all refits and their losses; `counts` says how often each row stands in each table."""
-        parts = range(0, len(points), _REFITS_AT_ONCE)
+        parts = range(0, len(points), _REFITS_IN_TURN)
 
         def one(at: int) -> tuple[Floats, Floats]:
-            part = slice(at, at + _REFITS_AT_ONCE)
+            part = slice(at, at + _REFITS_IN_TURN)
             with np.errstate(all="ignore"):
                 return self._descend(points[part].copy(), counts[part])
 
@@ -176,28 +177,36 @@ class _Fit:
 
         Reweighting alone closes a constant share of what is left with each step; the loss is quadratic in
         the runs within delta and straight beyond, so that steps by its own curvature end in a few. A refit
-        that no longer gains is left alone.
+        that no longer gains makes room for another, when slopes are next taken.
         """
-        away = self._away(points)
-        loss, damping = self._loss(away, counts), np.full(len(points), 1e-3)
-        open_, slopes = np.flatnonzero(np.isfinite(loss)), None
-        for step in range(_MOST):
-            if not open_.size:
-                break
-            if slopes is None or step % _KEEP_SLOPES == 0:
-                slopes, at = self._slopes(points[open_], away[open_]), open_
-            here = slopes[np.searchsorted(at, open_)]
-            pull = counts[open_] * np.minimum(1.0, self.delta / np.maximum(np.abs(away[open_]), 1e-300))
-            bend = pull if step < _REWEIGHTED else np.where(pull < counts[open_], _BEYOND * pull, pull)
-            moved = points[open_] + _step(here, pull, bend, away[open_], damping[open_])
-            new = self._away(moved)
-            reached = self._loss(new, counts[open_])
-            better = reached < loss[open_]
-            gain = np.where(better, (loss[open_] - reached) / np.maximum(loss[open_], 1e-300), 0.0)
-            taken = open_[better]
-            points[taken], away[taken], loss[taken] = moved[better], new[better], reached[better]
-            damping[open_] = np.where(better, damping[open_] / 5, damping[open_] * 10)
-            open_ = open_[np.where(better, gain > _SETTLED, damping[open_] < 1e8)]
+        loss, damping = np.full(len(points), np.inf), np.full(len(points), 1e-3)
+        steps = np.zeros(len(points), dtype=int)
+        open_, away, met = np.empty(0, dtype=int), np.empty((0, self.value.size)), 0
+        while open_.size or met < len(points):
+            fresh = np.arange(met, min(met + _REFITS_AT_ONCE - open_.size, len(points)))
+            if fresh.size:
+                met, begun = met + fresh.size, self._away(points[fresh])
+                loss[fresh] = self._loss(begun, counts[fresh])
+                fine = np.isfinite(loss[fresh])
+                open_, away = np.append(open_, fresh[fine]), np.concatenate([away, begun[fine]])
+            slopes, mine = self._slopes(points[open_], away), counts[open_]
+            for _ in range(_KEEP_SLOPES):
+                share = np.minimum(1.0, self.delta / np.maximum(np.abs(away), 1e-300))
+                bent = (share < 1.0) & (steps[open_, None] >= _REWEIGHTED)
+                pull = mine * share
+                moved = points[open_] + _step(
+                    slopes, pull, np.where(bent, _BEYOND * pull, pull), away, damping[open_]
+                )
+                new, before = self._away(moved), loss[open_]
+                reached = self._loss(new, mine)
+                better = reached < before
+                gain = np.where(better, (before - reached) / np.maximum(before, 1e-300), 0.0)
+                points[open_[better]], loss[open_[better]] = moved[better], reached[better]
+                damping[open_] = np.where(better, damping[open_] / 5, damping[open_] * 10)
+                steps[open_] += 1
+                on = np.where(better, gain > _SETTLED, damping[open_] < 1e8) & (steps[open_] < _MOST)
+                away = np.where(better[:, None], new, away)[on]
+                open_, mine, slopes = open_[on], mine[on], slopes[on]
         return points, loss
 
     def _away(self, points: Floats) -> Floats:
@@ -214,8 +223,8 @@ class _Fit:
 
     def _loss(self, away: Floats, counts: Floats) -> Floats:
         size = np.abs(away)
-        huber = np.where(size <= self.delta, 0.5 * away**2, self.delta * (size - 0.5 * self.delta))
-        loss = (counts * huber).sum(-1)
+        within = np.minimum(size, self.delta)
+        loss = np.einsum("...i,...i,...i->...", counts, within, size - 0.5 * within)
         return np.where(np.isfinite(loss), loss, np.inf)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bayescale.errors import BayescaleWarning
-from bayescale.queries.by_rows import asked, quantiles, reduced
+from bayescale.queries.by_rows import asked, bands
 from bayescale.queries.members import answering, farthest, members_of, studies_of, told
 from bayescale.queries.scales import as_frame, check_prob
 from bayescale.queries.scatter import kin_of, learnt_at, run_mean, with_named
@@ -77,13 +77,7 @@ def predict(
     check_prob(prob)
     studies, frame = studies_of(posterior), as_frame(scales)
     edges = [(1 - prob) / 2, 0.5, (1 + prob) / 2]
-    columns = reduced(
-        lambda law, draws: np.stack([law.mean(1), *quantiles(draws, edges)]),
-        studies,
-        frame,
-        kind,
-        random_seed,
-    )
+    columns = bands(edges, studies, frame, kind, random_seed)
     found = dict(zip(("mean", "lower", "median", "upper"), columns, strict=True))
     beyond = farthest(studies, frame)
     _warn_if_far(beyond, all(study.structure.drift is not None for study in studies.values()))

@@ -50,11 +50,14 @@ class Series:
     ----------
     axes : tuple
         Inputs that differ among the rows, each with the order of its polynomials.
+    mixed : array of shape (polynomial, term)
+        What each term has of the constant, then of the polynomials of each axis.
     coefficients : array of shape (term, sample)
-        The constant, then those of each axis.
+        Of the terms: as few as tell the draws apart, since those are of one family of curves.
     """
 
     axes: tuple[tuple[_Axis, int], ...]
+    mixed: np.ndarray
     coefficients: np.ndarray
 
     def terms(self, inputs: _Inputs) -> np.ndarray:
@@ -62,7 +65,7 @@ class Series:
         rows = len(next(iter(inputs.values())))
         series = np.polynomial.chebyshev.chebvander
         found = [series(axis.at(inputs[axis.name]), order)[:, 1:] for axis, order in self.axes]
-        return np.concatenate([np.ones((rows, 1)), *found], axis=1)
+        return product(np.concatenate([np.ones((rows, 1)), *found], axis=1), self.mixed)
 
 
 def as_series(value: Callable[[_Inputs], np.ndarray], inputs: _Inputs) -> Series | None:
@@ -88,13 +91,31 @@ def as_series(value: Callable[[_Inputs], np.ndarray], inputs: _Inputs) -> Series
     transform = np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes, _NODES - 1))
     constant, orders, terms = base.copy(), [], []
     for part in found:
-        coefficients = transform @ (part.T - base)
+        coefficients = product(transform, part.T - base)
         large = (np.abs(coefficients) > _SMALL * least).any(1)
         orders.append(int(np.flatnonzero(large).max(initial=0)))
         constant += coefficients[0]
         terms.append(coefficients[1 : orders[-1] + 1])
-    series = Series(tuple(zip(axes, orders, strict=True)), np.concatenate([constant[None], *terms]))
+    series = Series(
+        tuple(zip(axes, orders, strict=True)), *_told_apart(np.concatenate([constant[None], *terms]))
+    )
     return series if _agrees(series, value, inputs) else None
+
+
+def _told_apart(coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients as a product of two, with as few in between as leave rounding alone.
+
+    By the singular vectors of a triangle that is made of few rows at a time: BLAS would thread more, and its
+    threads go on spinning.
+    """
+    terms, rows = len(coefficients), coefficients.T
+    while len(rows) > 4 * terms:
+        whole = np.zeros((-(-len(rows) // (4 * terms)) * 4 * terms, terms))
+        whole[: len(rows)] = rows
+        rows = np.linalg.qr(whole.reshape(-1, 4 * terms, terms), mode="r").reshape(-1, terms)
+    _, sizes, mixed = np.linalg.svd(rows)
+    mixed = mixed[: len(sizes)][sizes > _SMALL * sizes[0]]
+    return mixed.T, product(mixed, coefficients)
 
 
 def _axis(name: str, values: np.ndarray) -> _Axis | None:

@@ -10,8 +10,8 @@ import bayescale as bs
 from bayescale.laws import Amplitude, Exponent, Irreducible, registered
 from bayescale.laws.addends import is_sum_over_inputs
 from bayescale.laws.law import Law
-from bayescale.queries import by_rows
-from bayescale.queries.by_rows import quantiles
+from bayescale.queries import bands, by_rows
+from bayescale.queries.bands import quantiles, quantiles_of_sums
 from bayescale.queries.series import as_series, product
 
 NAMES = ("median", "lower", "upper", "mean")
@@ -168,3 +168,50 @@ def test_a_product_by_parts_is_the_product(shape):
     rng = np.random.default_rng(0)
     left, right = rng.standard_normal(shape[:2]), rng.standard_normal(shape[1:])
     np.testing.assert_allclose(product(left, right), left @ right, rtol=1e-10, atol=1e-12)
+
+
+def drawn(rows, samples, *, apart, terms=4, seed=0):
+    """Terms of neighbouring rows, and coefficients of draws."""
+    rng = np.random.default_rng(seed)
+    neighbours = rng.standard_normal(terms) + apart * rng.standard_normal((rows, terms))
+    return neighbours, rng.standard_normal((terms, samples))
+
+
+@pytest.mark.parametrize("apart", [0.0, 1e-3, 0.05, 1.0])
+@pytest.mark.parametrize("samples", [1, 2, 7, 999])
+@pytest.mark.parametrize("edges", [(0.05, 0.5, 0.95), (0.0, 1.0), (0.3,)])
+def test_quantiles_from_few_draws_are_those_of_all(apart, samples, edges):
+    for seed in range(5):
+        terms, coefficients = drawn(60, samples, apart=apart, seed=seed)
+        found = quantiles_of_sums(terms, coefficients, edges)
+        np.testing.assert_allclose(
+            found, np.quantile(terms @ coefficients, edges, axis=1), rtol=0, atol=1e-13
+        )
+
+
+def test_so_they_are_with_ties_and_with_one_draw_far_beyond_the_others():
+    terms, coefficients = drawn(60, 500, apart=0.01)
+    coefficients[:, 100:300] = coefficients[:, :1]
+    coefficients[:, 7] *= 1e200
+    found = quantiles_of_sums(terms, coefficients, (0.05, 0.5, 0.95))
+    plain = np.quantile(terms @ coefficients, (0.05, 0.5, 0.95), axis=1)
+    np.testing.assert_allclose(found, plain, rtol=1e-12)
+
+
+def test_few_draws_are_evaluated_where_rows_are_near(monkeypatch):
+    evaluated = []
+    monkeypatch.setattr(
+        bands, "product", lambda a, b: evaluated.append(a.shape[0] * b.shape[1]) or product(a, b)
+    )
+    terms, coefficients = drawn(500, 2000, apart=1e-4)
+    quantiles_of_sums(terms, coefficients, (0.05, 0.5, 0.95))
+    assert sum(evaluated) < 0.05 * 500 * 2000
+
+
+def test_every_row_is_in_one_tile_and_tiles_are_small():
+    scales = {k: np.asarray(v) for k, v in scattered(5000).items()} | {"flops": np.ones(5000)}
+    rows = np.arange(5000)[::-1]
+    tiles = by_rows._tiles(rows, scales)
+    np.testing.assert_array_equal(np.sort(np.concatenate(tiles)), np.arange(5000))
+    sides = [np.ptp(np.log10(scales["n_params"][tile])) for tile in tiles]
+    assert np.median(sides) < 2.0
