@@ -333,6 +333,8 @@ def _taken(parts: Parts, state: State, u: Any, found: tuple[Any, Any, Any], chan
 
 def _either(home: Any, chosen: Any, there: Any, here: Any) -> Any:
     """Walker by walker, what is there where chosen; tuples and mappings part by part."""
+    if there is here:
+        return here
     if isinstance(there, tuple):
         return type(there)(*(_either(home, chosen, a, b) for a, b in zip(there, here, strict=True)))
     if isinstance(there, dict):
