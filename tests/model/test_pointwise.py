@@ -1,4 +1,4 @@
-"""The pointwise log likelihood of a study is worked out when it is read, and is then an array like any other."""
+"""The pointwise log likelihood of a study is worked out when read, and is then an array like any other."""
 
 import copy
 import pickle
