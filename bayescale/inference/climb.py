@@ -11,14 +11,16 @@ import numpy as np
 
 from bayescale.inference.target import Target
 
-__all__ = ["scored", "second_order"]
+__all__ = ["NEAR", "scored", "second_order"]
 
 _STEP = 1e-3  # of a difference, in coordinates that are logs or standard normal
 _LONGEST = 1.0  # of a step, in the same
 _STEPS = 25
 _LENGTHS = np.array([0.1, 0.35, 1.0, 3.0, 9.0])  # of a step, tried together
 _EASIER = np.array([10.0, 2.0, 0.3, 0.1, 0.03])  # what each, where it is best, makes of the damping
-_NEAR = 0.1  # nats still to be won at which a climb has arrived
+NEAR = 1.0
+"""Nats still to be won at which a climb has arrived: Newton's steps are sooner at the top from there."""
+_SAME = 3.0  # deviations from where another climb arrived within which this one ends there too
 _PRIOR = 0.3  # curvature of what is not the runs', where these say most
 _AT_ONCE = 4_000_000  # numbers held for the runs of all points about the climbers
 
@@ -41,11 +43,13 @@ def scored(target: Target, starts: np.ndarray | None = None) -> tuple[np.ndarray
     """Ends of climbs, shape (start, dim), with their heights and curvatures; from all starts unless given."""
     at = _looked_about(target, target.starts if starts is None else starts)
     damping = np.full(len(at.points), 1e-3)
-    climbing = np.flatnonzero(np.isfinite(at.heights))
+    climbing, arrived = np.flatnonzero(np.isfinite(at.heights)), np.empty(0, dtype=int)
     for _ in range(_STEPS):
         bends, slopes = at.bends[climbing], at.slopes[climbing]
         step = _damped(bends, slopes, damping[climbing])
-        left = np.einsum("pi,pi->p", step, slopes) > _NEAR
+        left = np.einsum("pi,pi->p", step, slopes) > NEAR
+        arrived = np.append(arrived, climbing[~left])
+        left &= ~_going_there(at, climbing, arrived)
         climbing, step = climbing[left], step[left]
         if climbing.size == 0:
             break
@@ -63,6 +67,15 @@ def scored(target: Target, starts: np.ndarray | None = None) -> tuple[np.ndarray
         if found.size:
             at.move(found, _looked_about(target, ends[chosen][better]))
     return at.points, at.heights, at.bends
+
+
+def _going_there(at: _Climbers, climbing: np.ndarray, arrived: np.ndarray) -> np.ndarray:
+    """Which climbers stand so near to one that has arrived that they end where it did."""
+    near = np.zeros(climbing.size, dtype=bool)
+    for top in arrived:
+        away = at.points[climbing] - at.points[top]
+        near |= np.einsum("pi,ij,pj->p", away, at.bends[top], away) < _SAME**2
+    return near
 
 
 def _damped(bends: np.ndarray, slopes: np.ndarray, damping: np.ndarray) -> np.ndarray:

@@ -37,7 +37,9 @@ def auto(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
                 return replace(walked, notes={**walked.notes, "why": why})
             refused = f" and moves group by group were worth {worth:,.0f} draws"
     mode = mode or find_mode(target)
-    if target.dim <= _LARGEST_FOR_WEIGHTS:
+    if mode.rivals:
+        why = f"{len(mode.rivals)} other mode(s) found, which weights about one mode do not see"
+    elif target.dim <= _LARGEST_FOR_WEIGHTS:
         fast = laplace(target, settings, mode)
         khat, worth = fast.notes["khat"], fast.notes["effective_draws"]
         measured = f"Pareto k-hat {khat:.2f} (limit {KHAT_LIMIT}), worth {worth:,.0f} draws"
@@ -45,8 +47,7 @@ def auto(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
             return replace(
                 fast, notes={**fast.notes, "why": f"corrected Laplace certified itself: {measured}"}
             )
-        other = f", {len(mode.rivals)} other mode(s) found" if mode.rivals else ""
-        why = f"corrected Laplace refused: {measured}{other}"
+        why = f"corrected Laplace refused: {measured}"
     else:
         why = f"{target.dim} unknowns are too many for importance weights"
     sampled = numpyro(target, settings, mode)

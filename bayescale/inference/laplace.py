@@ -20,7 +20,12 @@ KHAT_LIMIT = 0.5  # below it the weights have finite variance (Vehtari et al. 20
 _TAILS = 7.0  # degrees of freedom of the proposal: heavier than the posterior in every trial
 _ROUNDS_OF_FEW, _ROUNDS = 4, 6  # of moving the proposal: more where many coordinates are to be learnt
 _LEARNT_FROM, _LEAST_POWER = 12, 0.05  # draws for each coordinate that a covariance is learnt from
-_PILOT = 250  # proposals for each coordinate by which the first proposal is moved, where these are few
+_BELIEVED = 100  # draws that halve the correlations they tell of coordinates nearly normal given the others
+_PILOT = 150  # proposals for each coordinate by which the first proposal is moved, where these are few
+_FIRST = 1.3  # times as many proposals as draws are wanted: enough of them where the posterior is near normal
+_NEAR, _WIDER = 0.15, 1.15  # share worth from which a heavy tail of weights asks for so much wider proposals
+_SMOOTH = 0.5  # share of a pilot's proposals that its weights are worth where the posterior is near normal
+_SPARE = 1.03  # times as many as should do, since the share that weights are worth moves with the seed
 _EASY = 0.25  # share of its proposals that an easy posterior's weights are worth
 _MORE = 4  # times as many proposals before a posterior that is less easy is believed
 _MOST_WORK = 1_000_000_000  # proposals times runs above which 4,000 proposals, still enough, must do
@@ -42,26 +47,37 @@ def laplace(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
     wanted = settings.chains * settings.draws
     size = max(8000, 2 * wanted)
     size = min(size, max(4000, _MOST_WORK // target.width))
+    first = size
     centre, covariance = mode.point, mode.covariance
     if (pilot := _PILOT * target.dim) < size // 2:
         found = _proposed(target, centre, covariance, pilot, rng)
         if np.isfinite(found.khat) and found.effective >= 5 * target.dim:
             centre, covariance = _learnt(target, found)
+        if found.effective >= _SMOOTH * pilot:
+            first = min(size, int(_FIRST * size / 2))
     best: _Proposed | None = None
+    earlier: list[_Proposed] = []
+    wider = 1.0
     rounds = 0
     most = _ROUNDS if target.inner else _ROUNDS_OF_FEW
     for rounds in range(1, most + 1):  # noqa: B007
-        found = _proposed(target, centre, covariance, size, rng)
+        found = _proposed(target, centre, covariance, first, rng)
+        if found.khat <= KHAT_LIMIT and found.effective >= _EASY * first:
+            found = _worth(target, found, size // 2, size, rng)
         if best is None or found.merit > best.merit:
             best = found
-        if found.khat <= KHAT_LIMIT and found.effective >= max(1000.0, _EASY * size):
+        if found.khat <= KHAT_LIMIT and found.effective >= max(1000.0, _EASY * len(found.points)):
             break
         if not np.isfinite(found.khat) or (found.effective < 5 * target.dim and not target.inner):
             covariance = 1.5 * covariance  # too few carry weight to learn from: look wider
             continue
-        centre, covariance = _learnt(target, found)
+        earlier.append(found)
+        centre, covariance = _learnt(target, *earlier)
+        if found.khat > KHAT_LIMIT and found.effective >= _NEAR * len(found.points):
+            wider *= _WIDER
+        covariance = wider * covariance
     assert best is not None
-    if best.khat <= KHAT_LIMIT and best.effective < _EASY * size:
+    if best.khat <= KHAT_LIMIT and best.effective < _EASY * len(best.points):
         # A k-hat near the limit hangs on the seed: a deeper look into the tail settles it.
         best = _proposed(target, *best.shape, _MORE * size, rng)
     khat, effective, points, weights = best.khat, best.effective, best.points, best.weights
@@ -87,6 +103,7 @@ class _Proposed:
 
     shape: tuple[np.ndarray, np.ndarray]
     points: np.ndarray
+    log_ratio: np.ndarray
     weights: np.ndarray
     khat: float
     effective: float
@@ -100,16 +117,41 @@ class _Proposed:
 def _proposed(
     target: Target, centre: np.ndarray, covariance: np.ndarray, size: int, rng: np.random.Generator
 ) -> _Proposed:
-    points, log_ratio = _propose(target, centre, covariance, size, rng)
+    return _weighed((centre, covariance), *_propose(target, centre, covariance, size, rng))
+
+
+def _weighed(shape: tuple[np.ndarray, np.ndarray], points: np.ndarray, log_ratio: np.ndarray) -> _Proposed:
     khat, weights = pareto_khat(log_ratio)
-    return _Proposed((centre, covariance), points, weights, khat, effective_draws(weights))
+    return _Proposed(shape, points, log_ratio, weights, khat, effective_draws(weights))
 
 
-def _learnt(target: Target, found: _Proposed) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of weighted draws, the latter a little wider."""
-    weights = _tempered(found.weights, _LEARNT_FROM * target.dim)
-    covariance = np.cov(found.points.T, aweights=weights).reshape(target.dim, target.dim)
-    return weights @ found.points, 1.1 * covariance
+def _worth(target: Target, found: _Proposed, wanted: int, most: int, rng: np.random.Generator) -> _Proposed:
+    """These proposals and so many more of them that their weights are worth the draws that are wanted."""
+    count = len(found.points)
+    more = min(int(_SPARE * count * wanted / found.effective), most) - count
+    if found.effective >= wanted or more <= 0:
+        return found
+    points, log_ratio = _propose(target, *found.shape, more, rng)
+    return _weighed(
+        found.shape, np.concatenate([found.points, points]), np.concatenate([found.log_ratio, log_ratio])
+    )
+
+
+def _learnt(target: Target, *found: _Proposed) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of weighted draws, the latter a little wider.
+
+    Coordinates that are nearly normal given the others hang little together: few draws are not believed where
+    they say more of that.
+    """
+    points = np.concatenate([each.points for each in found])
+    weights = np.concatenate([each.effective * each.weights for each in found])
+    weights = _tempered(weights / weights.sum(), _LEARNT_FROM * target.dim)
+    covariance = np.cov(points.T, aweights=weights).reshape(target.dim, target.dim)
+    inner = np.isin(np.arange(target.dim), target.inner)
+    apart = (inner[:, None] | inner) & ~np.eye(target.dim, dtype=bool)
+    worth = effective_draws(weights)
+    covariance[apart] *= worth / (worth + _BELIEVED)
+    return weights @ points, 1.1 * covariance
 
 
 def _tempered(weights: np.ndarray, worth: float) -> np.ndarray:

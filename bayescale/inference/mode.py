@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayescale.errors import InputError
-from bayescale.inference.climb import scored, second_order
+from bayescale.inference.climb import NEAR, scored, second_order
 from bayescale.inference.target import Target
 
 __all__ = ["Mode", "find_mode"]
@@ -61,8 +61,11 @@ def find_mode(target: Target, n_starts: int = 4) -> Mode:
                 "rule the runs out. See what they expect with bayescale.prior_predictive(runs, law)."
             )
         ends.sort(key=lambda end: -end.height)
-        best = _polish(target, ends[0])
-        return replace(best, rivals=_rivals(target, best, ends[1:]))
+        tops = _tops(target, ends)
+        best = max(tops, key=lambda top: top.log_density)
+        rivals = (top for top in tops if top is not best)
+        near = tuple(r.point for r in rivals if _log_mass(best) - _log_mass(r) < _NEGLIGIBLE)
+        return replace(best, rivals=near)
 
 
 def _spread_out(starts: np.ndarray, heights: np.ndarray, count: int) -> np.ndarray:
@@ -77,15 +80,15 @@ def _spread_out(starts: np.ndarray, heights: np.ndarray, count: int) -> np.ndarr
     return starts[taken]
 
 
-def _rivals(target: Target, best: Mode, ends: list["_End"]) -> tuple[np.ndarray, ...]:
-    """Tops apart from the best, by ends nearly as high that lie far from it."""
-    rivals: list[Mode] = []
-    for end in ends:
-        if best.log_density - end.height < _NEGLIGIBLE and _apart(best, end.point):
+def _tops(target: Target, ends: list["_End"]) -> list[Mode]:
+    """The top above the highest end, and those apart from it above others that are nearly as high."""
+    tops = [_polish(target, ends[0])]
+    for end in ends[1:]:
+        if tops[0].log_density - end.height < _NEGLIGIBLE + NEAR and _apart(tops[0], end.point):
             top = _polish(target, end)
-            if _apart(best, top.point) and all(_apart(rival, top.point) for rival in rivals):
-                rivals.append(top)
-    return tuple(r.point for r in rivals if _log_mass(best) - _log_mass(r) < _NEGLIGIBLE)
+            if all(_apart(other, top.point) for other in tops):
+                tops.append(top)
+    return tops
 
 
 def _apart(mode: Mode, point: np.ndarray) -> bool:

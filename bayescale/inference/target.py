@@ -8,6 +8,9 @@ import numpy as np
 
 __all__ = ["Draws", "Settings", "Target"]
 
+# An array so large, freed untouched, has the C library keep the memory of smaller ones for the next, where it
+# would give it back after every batch: fetching the pages anew took a quarter of a fit.
+_FREED = 1_000_000
 _BATCH = 60_000  # numbers worked on at once when the density is evaluated at many points: they fit a cache
 
 
@@ -58,6 +61,7 @@ class Target:
     def heights(self, points: np.ndarray) -> np.ndarray:
         """Log density of each of many points, shape ``(point, dim)``, by parts that memory holds."""
         step = max(1, _BATCH // max(16 * self.dim, self.width))
+        np.empty(_FREED)
         with np.errstate(all="ignore"):
             parts = [self.log_density(points[i : i + step]) for i in range(0, len(points), step)]
         return np.concatenate([np.asarray(part) for part in parts])

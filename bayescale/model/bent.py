@@ -4,7 +4,8 @@ Given the law, the scatter and the sizes of the drift, the weights w of the bend
 is, with precision :math:`P = 1 + S \Phi^T W \Phi S` and middle :math:`P^{-1} S \Phi^T W r`, r the distance
 of each run from the law. Heavy-tailed noise weighs each run by how far it lies: W is taken from a first
 solution with weights worked out once, so that the coordinates are near standard normal wherever the law,
-the scatter and the sizes go. A poor W costs speed, never correctness.
+the scatter and the sizes go. The density of a run bends by less than that weight, on average by the share
+(nu + 1) / (nu + 3) of it, which P takes in. A poor W costs speed, never correctness.
 """
 
 from collections.abc import Mapping
@@ -103,7 +104,9 @@ class Bent:
         first = self._at_first / variance[..., None] if alike else self._information(told)
         left = away - (size * solve_upper(*self._normal(first, told, size, away))) @ d.bends.T
         told = self.told_at(left**2 / variance, blocks) / variance
-        return *self._normal(self._information(told), told, size, away), law
+        share = self._curvature_share(blocks)
+        seen = left + share * (away - left)  # of which the solution is one step of scoring from the first
+        return *self._normal(self._information(share * told), told, size, seen), law
 
     def flatten(self, q: np.ndarray, blocks: Mapping[str, np.ndarray]) -> np.ndarray:
         """The vector in these coordinates of one point of the density's own, with its unknowns."""
@@ -118,6 +121,13 @@ class Bent:
         weigh = getattr(noise, "weight", None)
         nu = blocks.get("nu")
         return self.weight if weigh is None else weigh(z2, nu=None if nu is None else nu[..., None])
+
+    def _curvature_share(self, blocks: Mapping[str, Array]) -> Array:
+        """Curvature of a run's log density, on average, over the weight by which it pulls."""
+        if "nu" in blocks:
+            return ((blocks["nu"] + 1.0) / (blocks["nu"] + 3.0))[..., None]
+        nu = getattr(self.density.spec.structure.noise, "nu", None)
+        return 1.0 if nu is None else (nu + 1.0) / (nu + 3.0)
 
     @cached_property
     def _pairs(self) -> tuple[np.ndarray, np.ndarray]:

@@ -182,9 +182,10 @@ class Density:
         for name, (block, at) in self.slices.items():
             if block.prior is not None:
                 x = (moved or {}).get(name, q[..., at])
-                on_middle = self.middle is not None and block is self._floor[0]
-                jacobian = x if on_middle else block.prior.log_jacobian(x)
-                found = found + block.prior.log_density(blocks[name]) + jacobian
+                if self.middle is not None and block is self._floor[0]:
+                    found = found + block.prior.log_density(blocks[name]) + x
+                else:
+                    found = found + block.prior.log_density_free(x)
             elif name == WEIGHTS:
                 found = found + self._log_prior_bends(blocks)
             else:

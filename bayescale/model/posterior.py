@@ -1,7 +1,6 @@
 """From draws to the labelled tree that is the study: posterior, densities, runs and record."""
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -27,7 +26,6 @@ __all__ = ["FORMAT", "LARGEST_POINTWISE", "assemble", "note_findings", "paper_va
 
 FORMAT = 1
 LARGEST_POINTWISE = 50_000_000  # numbers; beyond it the pointwise log likelihood (8 bytes each) is left out
-_BATCH = 60_000  # numbers of the pointwise log likelihood worked out at once: they fit a cache
 _LIBRARIES = ("bayescale", "numpy", "xarray", "pymc", "numpyro", "nutpie", "arviz")
 
 
@@ -62,26 +60,29 @@ def assemble(
     import xarray as xr
 
     spec, s = density.spec, density.spec.structure
-    coords = {f: list(s.labels[f]) for f in (*s.every_factor, *((PART,) if s.drift else ()))}
+    chains, draws = next(iter(blocks.values())).shape[:2]
+    labels = {f: list(s.labels[f]) for f in (*s.every_factor, *((PART,) if s.drift else ()))}
+    coords = {"chain": np.arange(chains), "draw": np.arange(draws), "run": list(spec.run_ids), **labels}
+
+    def group(variables: Mapping[str, Any]) -> xr.Dataset:
+        made = {k: v if isinstance(v, xr.Variable) else xr.Variable(*v) for k, v in variables.items()}
+        dims = {dim for variable in made.values() for dim in variable.dims}
+        return xr.Dataset(made, {k: v for k, v in coords.items() if k in dims})
+
     groups = {
-        "posterior": _posterior(s, blocks),
-        "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in statistics.items()}),
-        "log_prior": _log_prior(s, blocks),
-        "observed_data": xr.Dataset({"value": ("run", spec.value)}, coords={"run": list(spec.run_ids)}),
+        "posterior": group(_posterior(s, blocks)),
+        "sample_stats": group({k: (("chain", "draw"), v) for k, v in statistics.items()}),
+        "log_prior": group(_log_prior(s, blocks)),
+        "observed_data": group({"value": ("run", spec.value)}),
         "constant_data": _constant(spec),
         "runs": _as_dataset(runs.frame),
     }
     if spec.measured:
         groups["measurements"] = _measurements(spec)
-    chains, draws = next(iter(blocks.values())).shape[:2]
     if chains * draws * spec.value.size <= LARGEST_POINTWISE:
-        groups["log_likelihood"] = _log_likelihood(density, blocks)
-    for name in ("posterior", "sample_stats", "log_prior", "log_likelihood"):
-        if name in groups and groups[name].data_vars:
-            fitting = {k: v for k, v in coords.items() if k in groups[name].dims}
-            groups[name] = groups[name].assign_coords(
-                {"chain": np.arange(chains), "draw": np.arange(draws), **fitting}
-            )
+        from bayescale.model.pointwise import pointwise
+
+        groups["log_likelihood"] = group({"value": pointwise(density, blocks)})
     tree = xr.DataTree.from_dict(groups)
     tree.attrs["bayescale"] = json.dumps(_record(spec, engine, settings))
     return tree
@@ -98,14 +99,14 @@ def paper_values(structure: Structure, at_reference: Mapping[str, Any]) -> dict[
     return structure.law.undo_reference(at_reference, structure.reference)
 
 
-def _posterior(s: Structure, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
+def _posterior(s: Structure, blocks: Mapping[str, np.ndarray]) -> "dict[str, xr.Variable]":
     """Blocks, values by group, and the paper's parameters where they carry units."""
     import xarray as xr
 
-    def labelled(values: np.ndarray, dims: tuple[str, ...]) -> xr.DataArray:
-        return xr.DataArray(values, dims=("chain", "draw", *dims))
+    def labelled(values: np.ndarray, dims: tuple[str, ...]) -> xr.Variable:
+        return xr.Variable(("chain", "draw", *dims), values)
 
-    found: dict[str, xr.DataArray] = {}
+    found: dict[str, xr.Variable] = {}
     for block in s.blocks:
         found[block.name] = labelled(blocks[block.name], (block.factor,) if block.factor else ())
     base = {k: found[s.population(k)] for k in s.law.parameters}
@@ -121,12 +122,12 @@ def _posterior(s: Structure, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
         if letter in s.law.scaling:
             found[letter].attrs["description"] = "as in the paper, for raw inputs"
             found[s.base(letter)].attrs["description"] = f"{letter} at the reference scales: {kind.meaning}"
-    return xr.Dataset(found)
+    return found
 
 
 def _scatter_of_groups(
-    s: Structure, blocks: Mapping[str, np.ndarray], labelled: Callable[..., "xr.DataArray"]
-) -> dict[str, "xr.DataArray"]:
+    s: Structure, blocks: Mapping[str, np.ndarray], labelled: Callable[..., "xr.Variable"]
+) -> dict[str, "xr.Variable"]:
     """Offsets of the groups on the scale of the noise, and their scatter, one factor at a time."""
     own = {}
     for letter, factors in s.noise_pool.items():
@@ -142,30 +143,13 @@ def _scatter_of_groups(
     return own
 
 
-def _log_prior(s: Structure, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
+def _log_prior(s: Structure, blocks: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Log prior of every block with a prior of its own, on its natural scale."""
-    import xarray as xr
-
-    return xr.Dataset(
-        {
-            b.name: (("chain", "draw"), np.asarray(b.prior.log_density(blocks[b.name])))
-            for b in s.blocks
-            if b.prior is not None
-        }
-    )
-
-
-def _log_likelihood(density: Density, blocks: Mapping[str, np.ndarray]) -> "xr.Dataset":
-    import xarray as xr
-
-    flat = {k: v.reshape(-1, *v.shape[2:]) for k, v in blocks.items()}
-    shape = next(iter(blocks.values())).shape[:2]
-    values = np.empty((math.prod(shape), density.spec.value.size))
-    step = max(1, _BATCH // density.spec.value.size)
-    for i in range(0, len(values), step):
-        values[i : i + step] = density.log_likelihood({k: v[i : i + step] for k, v in flat.items()})
-    values = values.reshape(*shape, -1)
-    return xr.Dataset({"value": (("chain", "draw", "run"), values)}, {"run": list(density.spec.run_ids)})
+    return {
+        b.name: (("chain", "draw"), np.asarray(b.prior.log_density(blocks[b.name])))
+        for b in s.blocks
+        if b.prior is not None
+    }
 
 
 def _constant(spec: Spec) -> "xr.Dataset":

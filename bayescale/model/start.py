@@ -5,17 +5,20 @@ import numpy as np
 from bayescale.inference.target import Target
 from bayescale.model.density import Density
 from bayescale.model.drift import SIZE, WEIGHTS
+from bayescale.model.noise import backward, forward
 
 __all__ = ["climbed", "starting_points"]
 
+_LEAST_FLOOR = 0.02  # of the whole law at the middle of the runs, where a start's floor is moved
 _SIZES = (1.0, 0.3, 3.0)  # of the drift, over what is expected, at the starts about the law alone
 
 
 def starting_points(density: Density, count: int = 64, random_seed: int = 0) -> np.ndarray:
     """Prior medians and a spread of prior draws, as flat vectors of shape ``(count, dim)``.
 
-    Population values are drawn from their priors at half their width, effects start at zero. Where there is
-    a drift, a few start at the law that it leaves alone, with drifts of several sizes.
+    Population values are drawn from their priors at half their width, effects start at zero. Where nothing is
+    pooled the floor is moved so that the law passes through the runs, and the scatter is what is left. Where
+    there is a drift, a few start at the law that it leaves alone, with drifts of several sizes.
     """
     rng = np.random.default_rng(random_seed)
     blocks = {}
@@ -28,9 +31,30 @@ def starting_points(density: Density, count: int = 64, random_seed: int = 0) -> 
         middle = np.median(free)
         shift = np.concatenate([[0.0], 0.5 * (free[: count - 1] - middle)])
         blocks[block.name] = np.asarray(block.prior.constrain(middle + shift))
+    if density.middle and not density.spec.structure.factors:
+        _move_to_runs(density, blocks)
     if density.spec.structure.drift and not density.spec.structure.pool:
         _start_at_tangent(density, blocks)
     return density.flatten(blocks)
+
+
+def _move_to_runs(density: Density, blocks: dict[str, np.ndarray]) -> None:
+    """Move floors by how far the runs lie from the law, where they stay above zero, and set the scatter."""
+    s, floor = density.spec.structure, density.spec.structure.population(density.middle or "")
+    with np.errstate(all="ignore"):  # far from the runs a law may overflow
+        whole = forward(s.noise.on, blocks[floor] + density.above_floor(blocks))
+        moved = backward(s.noise.on, whole + np.median(_away(density, blocks), axis=-1))
+        lower = blocks[floor] + moved - backward(s.noise.on, whole)
+        blocks[floor] = np.where(lower > _LEAST_FLOOR * moved, lower, blocks[floor])
+        if "sigma" in blocks and s.priors["sigma"].support == "positive":
+            left = np.median(np.abs(_away(density, blocks)), axis=-1)
+            blocks["sigma"] = np.where((left > 0) & (left < np.inf), left, blocks["sigma"])
+
+
+def _away(density: Density, blocks: dict[str, np.ndarray]) -> np.ndarray:
+    """Distance of every run from the law of every start."""
+    on = density.spec.structure.noise.on
+    return forward(on, density.spec.value) - forward(on, density.law(blocks))
 
 
 def _start_at_tangent(density: Density, blocks: dict[str, np.ndarray]) -> None:

@@ -57,6 +57,12 @@ class Prior:
         """Log density at `x`, normalised; any array kind."""
         return DISTRIBUTIONS[self.distribution].log_density(x, **self.arguments)
 
+    def log_density_free(self, q: Array) -> Array:
+        """Log density of the unconstrained coordinate, Jacobian included."""
+        if self.distribution == "LogNormal":  # its coordinate is normal: no logs of exponentials
+            return DISTRIBUTIONS["Normal"].log_density(q, **self.arguments)
+        return self.log_density(self.constrain(q)) + self.log_jacobian(q)
+
     def sample(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Draws, shape ``(size,)``."""
         return DISTRIBUTIONS[self.distribution].sample(rng, size, **self.arguments)

@@ -133,3 +133,9 @@ def test_a_density_that_is_finite_nowhere_is_refused_in_words():
     target = target_of(lambda q: np.full(q.shape[:-1], np.nan), 2)
     with pytest.raises(InputError, match=r"no finite density.*prior_predictive"):
         find_mode(target)
+
+
+def test_no_more_is_proposed_than_the_draws_that_are_wanted_need():
+    drawn = laplace(gaussian(4)[0], QUIET)
+    assert drawn.notes["effective_draws"] >= 4000
+    assert drawn.notes["proposals"] < 6000

@@ -62,3 +62,8 @@ def test_log_gamma_is_scipys_and_so_is_its_derivative():
     x = x[x < 1e20]
     np.testing.assert_allclose(lgamma(x + 1j * STEP).imag / STEP, special.digamma(x), rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(lgamma(np.array([-0.5, 2.5])), special.gammaln([-0.5, 2.5]))
+
+
+def test_few_and_many_log_gammas_are_the_same():
+    x = np.geomspace(1e-3, 300.0, 50)[:, None]
+    np.testing.assert_allclose(lgamma(x)[:, 0], lgamma(np.tile(x, (1, 9)))[:, 3], rtol=1e-13, atol=2e-14)

@@ -73,6 +73,8 @@ def test_coordinates_and_values_are_inverse_with_their_jacobian(name):
     np.testing.assert_allclose(prior.unconstrain(x), q, rtol=1e-9, atol=1e-9)
     slope = (prior.constrain(q + 1e-6) - prior.constrain(q - 1e-6)) / 2e-6
     np.testing.assert_allclose(prior.log_jacobian(q), np.log(slope), atol=1e-6)
+    whole = prior.log_density(x) + prior.log_jacobian(q)
+    np.testing.assert_allclose(prior.log_density_free(q), whole, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ROWS)
