@@ -51,17 +51,19 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             _flush(Path(folder))
         _swap(temporary, path)
         _flush(path.parent)
-    finally:
-        _remove(temporary)
+    except BaseException:
+        _remove_for_good(temporary)
+        raise
+    else:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _remove(folder: Path) -> None:
-    """Remove a folder, though threads of a writer that failed may still be closing files in it."""
-    for pause in (0.0, 0.01, 0.1, 0.5, 1.0):
-        time.sleep(pause)
+def _remove_for_good(folder: Path) -> None:
+    """Remove a folder again and again: threads of a writer that failed may still write, and make it anew."""
+    for pause in (0.05, 0.1, 0.2, 0.4, 0.8):
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
+        time.sleep(pause)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _swap(temporary: Path, path: Path) -> None:
@@ -81,7 +83,7 @@ def _swap(temporary: Path, path: Path) -> None:
         except OSError:
             os.rename(aside, path)
             raise
-        _remove(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:
