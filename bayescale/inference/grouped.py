@@ -43,6 +43,7 @@ _MANY, _MANY_EACH = 4_000, 300  # runs, and runs of a group, from which on they 
 _GROUP_COST, _COSTLY = 100, 20_000  # runs that a group costs as much as, and beyond which walkers are few
 _CHECKED = 400  # draws at which that is held against the exact density
 _LEAST_CHECKED, _CHECKED_WORK = 200, 40_000_000  # fewer where runs times draws are more than that
+_TOGETHER = 50  # of those at once
 _KHAT = 0.5
 _UNEVEN = 0.7  # deviation of the log weights beyond which so few of them tell too little
 
@@ -235,10 +236,11 @@ def _certified(
     """
     c, q = kept.flat
     count = int(np.clip(_CHECKED_WORK // exact.parts.n_rows, _LEAST_CHECKED, _CHECKED))
-    some = rng.choice(len(c), min(count, len(c)), replace=False)
+    count = max(min(count, len(c)) // _TOGETHER, 1) * _TOGETHER
+    some = rng.choice(len(c), count, replace=len(c) < count)
     ratios = []
     with np.errstate(all="ignore"):
-        for part in np.array_split(some, max(1, some.size // 50)):
+        for part in some.reshape(-1, _TOGETHER):
             ratios.append(exact.heights(c[part], q[part]) - rough.heights(c[part], q[part]))
     ratio = np.concatenate(ratios)
     khat, weights = pareto_khat(ratio)
