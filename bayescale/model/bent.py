@@ -20,7 +20,7 @@ from bayescale.laws.elementwise import Array, log
 from bayescale.model.density import Density
 from bayescale.model.drift import WEIGHTS, conditional, per_bend
 from bayescale.model.noise import forward
-from bayescale.model.small_matrices import cholesky, log_diagonal, solve_lower, solve_upper
+from bayescale.model.small_matrices import cholesky, log_diagonal, rows_times, solve_lower, solve_upper
 from bayescale.model.start import climbed, starting_points
 
 __all__ = ["Bent", "bent"]
@@ -102,7 +102,8 @@ class Bent:
         told = self.weight / variance
         alike = variance.shape[-1] == 1  # all runs scatter alike
         first = self._at_first / variance[..., None] if alike else self._information(told)
-        left = away - (size * solve_upper(*self._normal(first, told, size, away))) @ d.bends.T
+        bent = size * solve_upper(*self._normal(first, told, size, away))
+        left = away - rows_times(bent, d.bends.T)
         told = self.told_at(left**2 / variance, blocks) / variance
         share = self._curvature_share(blocks)
         seen = left + share * (away - left)  # of which the solution is one step of scoring from the first
@@ -146,13 +147,13 @@ class Bent:
     def _information(self, told: Array) -> Array:
         """What the runs say of the bends, when each is worth `told`."""
         pairs, place = self._pairs
-        return (told @ pairs)[..., place.ravel()].reshape(*told.shape[:-1], *place.shape)
+        return rows_times(told, pairs)[..., place.ravel()].reshape(*told.shape[:-1], *place.shape)
 
     def _normal(self, information: Array, told: Array, size: Array, away: Array) -> tuple[Array, Array]:
         """Factor L of the precision, and the solution h of L h = S Phi' W r."""
         scaled = information * size[..., :, None] * size[..., None, :]
         root = cholesky(scaled + np.eye(size.shape[-1]))
-        return root, solve_lower(root, size * ((told * away) @ self.density.bends))
+        return root, solve_lower(root, size * rows_times(told * away, self.density.bends))
 
 
 def bent(density: Density) -> Bent:

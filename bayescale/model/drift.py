@@ -30,6 +30,7 @@ from bayescale.inference.slopes import STEP
 from bayescale.laws import Law
 from bayescale.laws.elementwise import Array, exp, log, sqrt
 from bayescale.model.noise import On, backward, forward
+from bayescale.model.small_matrices import rows_times
 from bayescale.priors import Prior, link, unlink
 
 __all__ = [
@@ -353,7 +354,7 @@ def _sizes(axes: int, blocks: Mapping[str, Array]) -> list[Array]:
 
 def delta(bends: Bends, blocks: Mapping[str, Array], at: np.ndarray) -> Array:
     """The misfit on the scale of the noise at rows with these turned bends; last axis is the row."""
-    return (per_bend(bends, blocks) * blocks[WEIGHTS]) @ at.T
+    return rows_times(per_bend(bends, blocks) * blocks[WEIGHTS], at.T)
 
 
 def shifted(on: On, mean: Array, delta: Array) -> Array:

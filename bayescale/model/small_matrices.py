@@ -11,14 +11,29 @@ import numpy as np
 
 from bayescale.laws.elementwise import Array, log, sqrt, stack
 
-__all__ = ["cholesky", "inverse_lower", "log_diagonal", "solve_lower", "solve_upper", "swap"]
+__all__ = ["cholesky", "inverse_lower", "log_diagonal", "rows_times", "solve_lower", "solve_upper", "swap"]
 
+_ON_ONE_CORE = 250_000  # products of numbers in one call below which BLAS does not share them among threads
 _WRITTEN_OUT = 5  # rows up to which plain arithmetic on all matrices at once is faster than LAPACK on each
 
 
 def swap(matrix: Array) -> Array:
     """The matrix with its last two axes exchanged."""
     return matrix.swapaxes(-1, -2)
+
+
+def rows_times(rows: Array, matrix: np.ndarray) -> Array:
+    """Many rows times a small matrix, so few rows at a time that BLAS stays on one core.
+
+    Threads that wait for one another take many times as long wherever other work shares the cores, as the
+    refits of a backtest do.
+    """
+    step = max(1, _ON_ONE_CORE // matrix.size)
+    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or len(rows) <= step:
+        return rows @ matrix
+    whole = len(rows) // step * step
+    most = rows[:whole].reshape(-1, step, rows.shape[1]) @ matrix
+    return np.concatenate([most.reshape(whole, -1), rows[whole:] @ matrix])
 
 
 def _in_jax(value: Array) -> bool:

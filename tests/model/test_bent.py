@@ -9,6 +9,7 @@ from bayescale.model.bent import bent
 from bayescale.model.density import Density, with_middle
 from bayescale.model.drift import WEIGHTS, conditional
 from bayescale.model.misfit import with_drift
+from bayescale.model.small_matrices import rows_times
 from bayescale.model.spec import specify
 
 CASES = {"student_t": "chinchilla", "normal": "power_compute", "laplace": "chinchilla"}
@@ -91,3 +92,11 @@ def test_given_the_others_the_coordinates_are_near_standard_normal():
         step = 0.05 * np.eye(found.dim)[list(found.inner)]
         bend = -(found(p + step) + found(p - step) - 2 * found(p)) / 0.05**2
         np.testing.assert_allclose(bend, 1.0, atol=0.02)
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 8, 150])
+def test_rows_times_a_matrix_is_their_product_in_parts(n_rows):
+    rng = np.random.default_rng(n_rows)
+    rows, matrix = rng.standard_normal((n_rows, 240)), rng.standard_normal((240, 136))
+    np.testing.assert_allclose(rows_times(rows, matrix), rows @ matrix, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(rows_times(1j * rows, matrix), 1j * rows @ matrix, rtol=1e-10, atol=1e-10)
