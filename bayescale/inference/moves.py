@@ -178,7 +178,8 @@ class Walk:
     def begin(self, shape: Shape, v: np.ndarray, u: np.ndarray) -> State:
         """Walkers at these places."""
         with self.calls() as call:
-            log_volume, placed = call(_placed, shape, v)
+            c, log_volume = call(_common, shape, v)
+            placed = call(_placed, c)
             return State(v, u, log_volume, placed, *call(_of_groups, shape, placed, u))
 
     def weight(self, state: State) -> np.ndarray:
@@ -203,7 +204,8 @@ class Walk:
         with self.calls() as call:
             for common, noise, groups in numbers:
                 v = call(_turned_common, state.v, common)
-                log_volume, placed = call(_placed, shape, v)
+                c, log_volume = call(_common, shape, v)
+                placed = call(_placed, c)
                 there = (v, log_volume, placed, *call(_of_groups, shape, placed, state.u))
                 state, of_common = call(_chosen, state, there, common.chance)
                 state = call(_renoised, shape, state, noise)
@@ -274,10 +276,13 @@ def _turned_groups(parts: Parts, u: Any, by: _Turns) -> Any:
     return _turned(u, by)
 
 
-def _placed(parts: Parts, shape: Shape, v: Any) -> tuple[Any, Any]:
-    """Log volume at common coordinates, and what they settle."""
-    c, log_volume = shape.common(v)
-    return log_volume, parts.place(c)
+def _common(parts: Parts, shape: Shape, v: Any) -> tuple[Any, Any]:
+    """Common coordinates, and their log volume; apart from what they settle, lest a compiler mingle the two."""
+    return shape.common(v)
+
+
+def _placed(parts: Parts, c: Any) -> Any:
+    return parts.place(c)
 
 
 def _of_groups(parts: Parts, shape: Shape, placed: Any, u: Any) -> tuple[Any, Any, Any]:
