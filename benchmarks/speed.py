@@ -142,6 +142,10 @@ def lines() -> list[tuple[str, float, str]]:
     exact = {"discrepancy": None, "random_seed": 0, "progressbar": False}
     tell("posterior of 240 runs, law exact", least(lambda: bs.fit(runs, **exact)), grid_s, "the Huber fit")
     tell(
+        "the same, and the log likelihood of every run, found when first read",
+        least(lambda: bs.fit(runs, **exact)["log_likelihood"]["value"].values),
+    )
+    tell(
         "posterior with the default drift",
         least(lambda: bs.fit(runs, random_seed=0, progressbar=False)),
         peer,
