@@ -13,6 +13,7 @@ the exact one.
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from bayescale.inference.psis import effective_draws, pareto_khat
 from bayescale.inference.shape import Shape, first_shape, fitted
 from bayescale.inference.target import Draws, Settings, Target
 
-__all__ = ["ENOUGH", "grouped"]
+__all__ = ["ENOUGH", "by_chance", "grouped"]
 
 ENOUGH = 0.1
 """Effective draws for each draw asked for, below which a sampler with gradients is worth its time."""
@@ -68,13 +69,13 @@ class _Kept:
     def worth(self) -> float:
         """Independent draws with means as precise, by how far the walkers' means differ.
 
-        The least of all common coordinates, and what nearly all of the groups' reach: of thousands, the least
-        is chance.
+        The least of all common coordinates, and of those of the groups, each over what the least of so many
+        is by chance where all are worth the same.
         """
         if self.v.shape[1] < 2:
             return 0.0
-        of_common, of_groups = (_apart(x.reshape(*x.shape[:2], -1)) for x in (self.v, self.u))
-        return float(min(of_common.min(), np.quantile(of_groups, 0.05)))
+        apart = [_apart(x.reshape(*x.shape[:2], -1)) for x in (self.v, self.u)]
+        return float(min(each.min() * by_chance(len(self.v) - 1, each.size) for each in apart))
 
 
 def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Draws:
@@ -129,6 +130,12 @@ def _apart(x: np.ndarray) -> np.ndarray:
     """Independent draws with means as precise, by coordinate of (walker, draw, coordinate)."""
     between = x.mean(1).var(0, ddof=1)
     return len(x) * x.reshape(-1, x.shape[-1]).var(0) / np.maximum(between, 1e-300)
+
+
+def by_chance(degrees: int, count: int) -> float:
+    """Largest of so many chi-square numbers over their mean, about its middle (Wilson and Hilferty)."""
+    spread = 2 / (9 * degrees)
+    return (1 - spread + NormalDist().inv_cdf(0.5 ** (1 / count)) * spread**0.5) ** 3
 
 
 def _cost(parts: Parts) -> int:

@@ -277,7 +277,7 @@ def _turned_groups(parts: Parts, u: Any, by: _Turns) -> Any:
 
 
 def _common(parts: Parts, shape: Shape, v: Any) -> tuple[Any, Any]:
-    """Common coordinates, and their log volume; apart from what they settle, lest a compiler mingle the two."""
+    """Common coordinates, and their log volume; by itself, lest a compiler mingle it with the rest."""
     return shape.common(v)
 
 

@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from scipy.stats import chi2
 from targets import gaussian
 
 from bayescale.errors import InputError
-from bayescale.inference.grouped import grouped
+from bayescale.inference.grouped import by_chance, grouped
 from bayescale.inference.moves import Walk
 from bayescale.inference.shape import first_shape, fitted
 from bayescale.inference.target import Settings, Target
@@ -100,6 +101,12 @@ def test_a_compiler_walks_the_same_way():
         ways.append(walk.moved(shape, walk.begin(shape, v, u), np.random.default_rng(1))[1:])
     for plain, there in zip(*ways, strict=True):
         np.testing.assert_allclose(there, plain, atol=1e-9)
+
+
+@pytest.mark.parametrize(("degrees", "count"), [(63, 20), (63, 108), (15, 20), (15, 4500)])
+def test_the_largest_by_chance_is_that_of_chi_square(degrees, count):
+    expected = chi2.ppf(0.5 ** (1 / count), degrees) / degrees
+    assert by_chance(degrees, count) == pytest.approx(expected, rel=0.01)
 
 
 def test_the_same_seed_gives_the_same_draws():
