@@ -205,8 +205,8 @@ def _warmed(walk: Walk, rng: np.random.Generator, walkers: int) -> tuple[Shape, 
             state, v, u, _ = walk.moved(shape, state, rng)
             trail += [where(shape, *place) for place in zip(v, u, strict=True)]
         late = trail[len(trail) // 3 :]
-        draws = (np.concatenate(part) for part in zip(*late, strict=True))
-        shape = fitted(*draws, parts.n_free, parts.n_noise)
+        c, q = (np.concatenate(part) for part in zip(*late, strict=True))
+        shape = fitted(c, q, parts.n_free, parts.n_noise)
         state = walk.begin(shape, shape.of_common(trail[-1][0]), shape.of_q(trail[-1][1]))
     return shape, state
 

@@ -126,6 +126,7 @@ def likelihood_by_group(
     kinds = law.parameters
     drifted = theta.shape[-1] > len(kinds)
     letters = {k: unlink(kind, theta[..., i]) for i, (k, kind) in enumerate(kinds.items())}
+    df: Array = None if nu is None else nu + 0.0 * sigma  # one for each point, where it is fixed too
 
     def fit(part: Any) -> Array:
         """Sum over the runs of some chunks, (point, chunk)."""
@@ -137,11 +138,10 @@ def likelihood_by_group(
         away2 = away**2 * here
         spread2 = (sigma**2)[:, None, None] + (0.0 if error2 is None else error2)
         width = 0.0 if error2 is None else (0.5 * log(spread2) * here).sum(-1)
-        if nu is None:
+        if df is None:
             return -0.5 * (away2 / spread2).sum(-1) - width
-        df = nu if isinstance(nu, float) else nu[:, None, None]
-        tails = log1p(away2 / (df * spread2)).sum(-1)
-        return -0.5 * ((nu if isinstance(nu, float) else nu[:, None]) + 1) * tails - width
+        tails = log1p(away2 / (df[:, None, None] * spread2)).sum(-1)
+        return -0.5 * (df[:, None] + 1) * tails - width
 
     whole = (rows.inputs, rows.value, rows.here, rows.error2, rows.bends, rows.group)
     step = max(1, _AT_ONCE // (points * length))
@@ -151,12 +151,11 @@ def likelihood_by_group(
         turns = jax.tree.map(lambda x: _in_turns(x, step), whole)
         found = jax.lax.map(fit, turns).swapaxes(0, 1).reshape(points, -1)[:, :chunks]
     each = jax.numpy.zeros((points, groups)).at[:, rows.group].add(found)
-    one = (
-        -0.5 * np.log(2 * np.pi)
-        if nu is None
-        else lgamma((nu + 1) / 2) - lgamma(nu / 2) - 0.5 * log(nu * np.pi)
-    )
-    one = one + jax.numpy.zeros(points) - (log(sigma) if rows.error2 is None else 0.0)
+    one = 0.0 * sigma - 0.5 * np.log(2 * np.pi)
+    if df is not None:
+        one = lgamma((df + 1) / 2) - lgamma(df / 2) - 0.5 * log(df * np.pi)
+    if rows.error2 is None:
+        one = one - log(sigma)
     return each + rows.constant + one[:, None] * rows.count
 
 

@@ -137,7 +137,7 @@ def test_a_coordinate_without_a_floor_has_no_density():
     ("noise", "compressed", "known"),
     [
         (StudentT(), False, False),
-        (StudentT(nu=5.0), False, True),
+        (StudentT(nu=5), False, True),
         (Normal(), False, True),
         (StudentT(), True, False),
     ],
