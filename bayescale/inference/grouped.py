@@ -13,7 +13,6 @@ the exact one.
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -133,9 +132,10 @@ def _apart(x: np.ndarray) -> np.ndarray:
 
 
 def by_chance(degrees: int, count: int) -> float:
-    """Largest of so many chi-square numbers over their mean, about its middle (Wilson and Hilferty)."""
-    spread = 2 / (9 * degrees)
-    return (1 - spread + NormalDist().inv_cdf(0.5 ** (1 / count)) * spread**0.5) ** 3
+    """Largest of so many chi-square numbers over their mean, about its middle."""
+    from scipy.special import gammaincinv
+
+    return float(2 * gammaincinv(degrees / 2, 0.5 ** (1 / count)) / degrees)
 
 
 def _cost(parts: Parts) -> int:

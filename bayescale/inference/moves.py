@@ -6,7 +6,6 @@ over that distribution. The numbers a move needs are drawn by NumPy beforehand, 
 same walk in either library, to rounding.
 """
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bayescale.inference.compiled import compiled_before
-from bayescale.inference.shape import Shape
+from bayescale.inference.shape import Shape, home_of
 
 __all__ = ["BATCH", "Form", "Parts", "State", "Walk", "where"]
 
@@ -260,16 +259,12 @@ def _turns(rng: np.random.Generator, lead: tuple[int, ...], size: int) -> _Turns
 
 
 def _turned(x: Any, by: _Turns) -> Any:
-    home = _home(x)
+    home = home_of(x)
     return x * home.cos(by.angle) + by.fresh * home.sin(by.angle)
 
 
-def _home(x: Any) -> Any:
-    return np if isinstance(x, np.ndarray) else sys.modules["jax.numpy"]
-
-
 def _turned_common(parts: Parts, v: Any, by: _Turns) -> Any:
-    return _home(v).where(by.held, v, _turned(v, by))
+    return home_of(v).where(by.held, v, _turned(v, by))
 
 
 def _turned_groups(parts: Parts, u: Any, by: _Turns) -> Any:
@@ -306,12 +301,12 @@ def _chosen(parts: Parts, state: State, there: tuple[Any, ...], chance: Any) -> 
     v, *others = there
     proposed = State(v, state.u, *others)
     chosen = chance < proposed.weight - state.weight
-    return _either(_home(v), chosen, proposed, state), chosen.mean()
+    return _either(home_of(v), chosen, proposed, state), chosen.mean()
 
 
 def _renoised(parts: Parts, shape: Shape, state: State, by: _Turns) -> State:
     """A move of the noise alone."""
-    home, end = _home(state.v), parts.n_free
+    home, end = home_of(state.v), parts.n_free
     begin = end - parts.n_noise
     noise = _turned(state.v[:, begin:end], by)
     v = home.concatenate([state.v[:, :begin], noise, state.v[:, end:]], axis=1)
@@ -324,7 +319,7 @@ def _renoised(parts: Parts, shape: Shape, state: State, by: _Turns) -> State:
 
 def _taken(parts: Parts, state: State, u: Any, found: tuple[Any, Any, Any], chance: Any) -> tuple[State, Any]:
     """Group by group, the proposal or what was."""
-    home, (theta, of_groups, fit) = _home(u), found
+    home, (theta, of_groups, fit) = home_of(u), found
     gain = of_groups + fit - state.of_groups - state.fit + 0.5 * ((u**2).sum(-1) - (state.u**2).sum(-1))
     taken = chance < gain
     state = state._replace(

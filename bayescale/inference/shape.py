@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Shape", "fitted", "first_shape"]
+__all__ = ["Shape", "fitted", "first_shape", "home_of"]
 
 _KNOTS = np.array([-2.4, -1.7, -1.1, -0.5, 0.0, 0.5, 1.1, 1.7, 2.4])
 _ROOT_2PI = float(np.sqrt(2 * np.pi))
@@ -45,7 +45,7 @@ class Shape(NamedTuple):
 
         NumPy or JAX.
         """
-        free, w, home = self.levels.shape[0], v @ self.root.T, _home(v)
+        free, w, home = self.levels.shape[0], v @ self.root.T, home_of(v)
         levels, slopes = self._curve(w[:, :free])
         return home.concatenate([levels, self.mean + w[:, free:]], axis=1), home.log(slopes).sum(-1)
 
@@ -71,7 +71,7 @@ class Shape(NamedTuple):
 
     def _curve(self, w: Any) -> tuple[Any, Any]:
         """Level and slope of each free coordinate's curve."""
-        home, log_ndtr = _home(w), _log_ndtr(w)
+        home, log_ndtr = home_of(w), _log_ndtr(w)
         inside = home.clip(w, _KNOTS[0], _KNOTS[-1])
         at = (inside[..., None] >= _KNOTS[1:-1]).sum(-1)
         which = np.arange(w.shape[1])
@@ -92,7 +92,7 @@ class Shape(NamedTuple):
         return level, home.where(side == 0, slope, beyond)
 
 
-def _home(value: Any) -> Any:
+def home_of(value: Any) -> Any:
     """NumPy, or JAX's where the value is of it."""
     return np if isinstance(value, np.ndarray) else sys.modules["jax.numpy"]
 
@@ -115,7 +115,7 @@ def first_shape(
     slopes = np.repeat(scale[:free, None], _KNOTS.size, axis=1)
     levels = mean[:free, None] + scale[:free, None] * _KNOTS
     unit = np.tile(np.eye(pooled), (groups, 1, 1))
-    slowest = np.where((np.arange(free) < free - noise) & (scale[:free] > _AWAY), _SLOWEST, 0.0)
+    slowest = _slowest(scale[:free], noise)
     return Shape(levels, slopes, mean[free:], root, np.zeros((groups, pooled)), unit, slowest)
 
 
@@ -130,7 +130,7 @@ def fitted(c: np.ndarray, q: np.ndarray, free: int, noise: int) -> Shape:
     slopes = PchipInterpolator(_KNOTS, levels, axis=1).derivative()(_KNOTS)
     edge = np.diff(levels, axis=1) / np.diff(_KNOTS)
     slopes[:, 0], slopes[:, -1] = edge[:, 0], edge[:, -1]  # one-sided ones may be nought
-    slowest = np.where((np.arange(free) < free - noise) & (c[:, :free].std(0) > _AWAY), _SLOWEST, 0.0)
+    slowest = _slowest(c[:, :free].std(0), noise)
     root = np.eye(c.shape[1])
     root[:free, :free] = np.linalg.cholesky(_towards(np.atleast_2d(np.cov(ndtri(ranks).T)), len(c)))
     rest = np.atleast_2d(np.cov(c[:, free:].T))
@@ -140,6 +140,12 @@ def fitted(c: np.ndarray, q: np.ndarray, free: int, noise: int) -> Shape:
     spread = np.einsum("ngi,ngj->gij", away, away, optimize=True) / len(q)
     group_root = np.linalg.cholesky(_towards(spread, len(q), np.eye(q.shape[-1])))
     return Shape(levels, slopes, c[:, free:].mean(0), _WIDER * root, group_mean, _WIDER * group_root, slowest)
+
+
+def _slowest(scale: np.ndarray, noise: int) -> np.ndarray:
+    """Least scale of the left tails of free coordinates with these deviations; the last are of the noise."""
+    spreads = np.arange(scale.size) < scale.size - noise
+    return np.where(spreads & (scale > _AWAY), _SLOWEST, 0.0)
 
 
 def _towards(covariance: np.ndarray, draws: int, expected: np.ndarray | None = None) -> np.ndarray:

@@ -19,7 +19,6 @@ from bayescale.inference.slopes import by_steps
 from bayescale.laws.elementwise import Array, log
 from bayescale.model.density import Density
 from bayescale.model.drift import WEIGHTS, conditional, per_bend
-from bayescale.model.noise import forward
 from bayescale.model.small_matrices import cholesky, log_diagonal, rows_times, solve_lower, solve_upper
 from bayescale.model.start import climbed, starting_points
 
@@ -95,7 +94,7 @@ class Bent:
         d, s = self.density, self.density.spec.structure
         assert s.drift is not None
         law = d.law(d.with_floor(blocks))
-        away = forward(s.noise.on, d.spec.value) - forward(s.noise.on, law)
+        away = d.spec.away(law)
         variance = d.noise(blocks)["sigma"] ** 2
         variance = variance + d.spec.error**2 if d.spec.error.any() else variance
         size = per_bend(s.drift, blocks)

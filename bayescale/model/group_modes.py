@@ -168,9 +168,7 @@ def _noise_fitted(runs: ByGroup, mode: Mode, precision: np.ndarray, spec: Spec) 
         fit = spec.structure.noise.log_density(
             _back(spec, away), _back(spec, np.zeros(1)), np.sqrt(error2), **given
         )
-        prior = sum(
-            priors[k].log_density(given[k]) + priors[k].log_jacobian(free[i]) for i, k in enumerate(names)
-        )
+        prior = sum(priors[k].log_density_free(free[i]) for i, k in enumerate(names))
         return -float(more * np.sum(fit) + prior)
 
     start = np.array([priors[k].unconstrain({"sigma": mode.sigma, "nu": mode.nu or 6.0}[k]) for k in names])

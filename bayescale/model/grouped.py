@@ -302,7 +302,7 @@ class Grouped:
         found, noise = 0.0 * common[:, 0], {}
         for i, (name, prior) in enumerate(self.noises, start=self.n_free - self.n_noise):
             noise[name] = prior.constrain(common[:, i])
-            found = found + prior.log_density(noise[name]) + prior.log_jacobian(common[:, i])
+            found = found + prior.log_density_free(common[:, i])
         if self.form.compressed:
             away = common[:, self.n_free - self.n_noise : self.n_free] - self.facts.middle
             found = found + away @ self.facts.rise + 0.5 * ((away @ self.facts.curve) * away).sum(-1)
@@ -319,8 +319,7 @@ class Grouped:
         shared = placed.free + log_jacobian - 0.5 * (weights**2).sum(-1)
         theta = library(mu).concatenate([theta, mu[:, letters:]], axis=1)
         for i, (_, prior) in enumerate(self._population):
-            value = prior.constrain(theta[:, i])
-            shared = shared + prior.log_density(value) + prior.log_jacobian(theta[:, i])
+            shared = shared + prior.log_density_free(theta[:, i])
         base = mu[:, None] + np.zeros((self.n_groups, 1))
         effect = times(placed.upper, half)
         there = placed._replace(shared=_or_none(shared), theta=theta, base=base, effect=effect)
@@ -335,9 +334,7 @@ class Grouped:
         theta, _, away = self.parameters(placed, 0.0 * half)
         x = placed.base + (placed.spread[:, None] * placed.effect) @ self._chosen
         bend = (placed.spread[:, None] * (placed.effect - away)) @ self._chosen
-        letters = len(self._letters)
-        bent = self.near.to_x(theta[..., :letters]) - x[..., :letters]
-        told = bend + library(x).concatenate([bent, 0.0 * x[..., letters:]], axis=-1)
+        told = bend + self._to_x(theta) - x
         whole = library(told).isfinite(told.sum((-1, -2), keepdims=True))
         told, bend = where(whole, told, 0.0), where(whole, bend, 0.0)
         reach = placed.reach.reshape(*half.shape, -1)
@@ -351,12 +348,12 @@ class Grouped:
         free, spreads = 0.0 * common[:, 0], []
         for i, (_, prior) in enumerate(self.spreads):
             spreads.append(prior.constrain(common[:, i]))
-            free = free + prior.log_density(spreads[i]) + prior.log_jacobian(common[:, i])
+            free = free + prior.log_density_free(common[:, i])
         spread = home.stack(spreads, axis=-1)
         sizes = {}
         for i, (name, prior) in enumerate(self.sizes, start=self.n_pooled):
             sizes[name] = prior.constrain(common[:, i])
-            free = free + prior.log_density(sizes[name]) + prior.log_jacobian(common[:, i])
+            free = free + prior.log_density_free(common[:, i])
         size = sizes_at(self.form.bends, sizes) if sizes else spread[:, :0]
         free = free - (log(size) + 0.5 * LOG_2PI).sum(-1)
         letters = f.prior_precision + 0.0 * free[:, None]
@@ -422,9 +419,7 @@ class Grouped:
         f, noise = self.facts, placed.noise
         nu = noise.get("nu", self.form.fixed_nu)
         if self.form.compressed:
-            letters = len(self._letters)
-            x = self.near.to_x(theta[..., :letters])
-            away = library(x).concatenate([x, theta[..., letters:]], axis=-1) - f.told.theta
+            away = self._to_x(theta) - f.told.theta
             sharp = self._sharper(noise, theta.shape[0])[:, None]
             return _or_none(sharp * (away * (f.told.pull - 0.5 * times(f.told.information, away))).sum(-1))
         if library(theta) is np:
@@ -433,6 +428,12 @@ class Grouped:
         assert f.rows is not None
         rows = likelihood_by_group(self.form.law, self.form.on, f.rows, theta, noise["sigma"], nu)
         return _or_none(rows)
+
+    def _to_x(self, theta: Array) -> Array:
+        """Coordinates x of the groups' parameters; the bends of a drift are their own."""
+        letters = len(self._letters)
+        x = self.near.to_x(theta[..., :letters])
+        return library(x).concatenate([x, theta[..., letters:]], axis=-1)
 
     def parameters(self, placed: Placed, q: Array) -> tuple[Array, Array, Array]:
         """Each group's parameters on the link scale, log Jacobian, and effects in units of the spread."""

@@ -76,10 +76,10 @@ class Spec:
         s = self.structure
         return tuple(self.inputs[k] / s.reference[k] for k in s.law.inputs)
 
-    def away(self, mean: np.ndarray) -> np.ndarray:
-        """Distance of each run from a mean, on the scale of the noise."""
+    def away(self, mean: Any) -> Any:
+        """Distance of each run from a mean, or from many, on the scale of the noise; last axis is the run."""
         on = self.structure.noise.on
-        return forward(on, self.value) - forward(on, np.broadcast_to(mean, self.value.shape))
+        return forward(on, self.value) - forward(on, mean)
 
 
 def specify(

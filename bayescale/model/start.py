@@ -43,18 +43,12 @@ def _move_to_runs(density: Density, blocks: dict[str, np.ndarray]) -> None:
     s, floor = density.spec.structure, density.spec.structure.population(density.middle or "")
     with np.errstate(all="ignore"):  # far from the runs a law may overflow
         whole = forward(s.noise.on, blocks[floor] + density.above_floor(blocks))
-        moved = backward(s.noise.on, whole + np.median(_away(density, blocks), axis=-1))
+        moved = backward(s.noise.on, whole + np.median(density.spec.away(density.law(blocks)), axis=-1))
         lower = blocks[floor] + moved - backward(s.noise.on, whole)
         blocks[floor] = np.where(lower > _LEAST_FLOOR * moved, lower, blocks[floor])
         if "sigma" in blocks and s.priors["sigma"].support == "positive":
-            left = np.median(np.abs(_away(density, blocks)), axis=-1)
+            left = np.median(np.abs(density.spec.away(density.law(blocks))), axis=-1)
             blocks["sigma"] = np.where((left > 0) & (left < np.inf), left, blocks["sigma"])
-
-
-def _away(density: Density, blocks: dict[str, np.ndarray]) -> np.ndarray:
-    """Distance of every run from the law of every start."""
-    on = density.spec.structure.noise.on
-    return forward(on, density.spec.value) - forward(on, density.law(blocks))
 
 
 def _start_at_tangent(density: Density, blocks: dict[str, np.ndarray]) -> None:
