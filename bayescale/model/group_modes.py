@@ -8,7 +8,8 @@ from bayescale.model.by_group import ByGroup, Mode, looked, modes, residuals
 from bayescale.model.centring import width_between
 from bayescale.model.density import Density, with_middle
 from bayescale.model.drift import EXCESS, SIZE
-from bayescale.model.grouped import Facts, Form, Grouped
+from bayescale.model.group_facts import Facts
+from bayescale.model.grouped import Form, Grouped
 from bayescale.model.noise import Normal, StudentT, backward
 from bayescale.model.spec import Spec, some_rows, without_pooling
 from bayescale.model.start import starting_points
@@ -54,10 +55,10 @@ def grouped(spec: Spec) -> Grouped:
     alone = modes(part, common.theta[0], 1 / widths**2, common.sigma, nu)
     alone = _noise_fitted(part, alone, 1 / widths**2, spec)
     if part is not runs:
-        alone = modes(runs, alone.theta, 1 / widths**2, alone.sigma, alone.nu, steps=2, about=common.theta[0])
+        at = alone.theta[:, : len(letters)]
+        alone = modes(runs, at, 1 / widths**2, alone.sigma, alone.nu, steps=2, about=common.theta[0])
         alone = _noise_fitted(runs, alone, 1 / widths**2, spec)
-    theta = alone.theta
-    alone = looked(runs, theta, alone.sigma, alone.nu, drifting=True)[0]
+    theta = alone.theta[:, : len(letters)]
     near = tangent_at(s.law, bare.centre, theta, bare.middle)
     far = tangent_at(s.law, bare.centre, theta.mean(0), bare.middle)
     pooled = [k for k in letters if s.pool.get(k)]
@@ -150,7 +151,7 @@ def _robust(away: np.ndarray) -> float:
 
 
 def _noise_fitted(runs: ByGroup, mode: Mode, precision: np.ndarray, spec: Spec) -> Mode:
-    """The same modes with the noise that fits their deviations, which were fitted to."""
+    """The same modes, and what the runs say there and along the bends, with the noise that fits them."""
     from scipy.optimize import minimize
 
     names = [name for name, _ in _noise_priors(spec)]
@@ -175,7 +176,7 @@ def _noise_fitted(runs: ByGroup, mode: Mode, precision: np.ndarray, spec: Spec) 
     best = minimize(lowered, start, method="Nelder-Mead", options={"xatol": 0.01, "fatol": 0.01})
     given = {k: float(priors[k].constrain(best.x[i])) for i, k in enumerate(names)}
     nu = given.get("nu", mode.nu)
-    return looked(runs, mode.theta, given["sigma"], nu)[0]
+    return looked(runs, mode.theta, given["sigma"], nu, drifting=True)[0]
 
 
 def _noise_priors(spec: Spec) -> list[tuple[str, Prior]]:

@@ -11,72 +11,24 @@ share; all numbers are in `Facts`, so that another study of that form compiles n
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from bayescale.laws import Law
 from bayescale.laws.elementwise import Array, library, log, where
-from bayescale.model.by_group import ByGroup, Mode
+from bayescale.model.by_group import ByGroup
 from bayescale.model.drift import EXCESS, SIZE, WEIGHTS, sizes_at
-from bayescale.model.group_rows import Chunks, likelihood_by_group
+from bayescale.model.group_facts import Facts, Placed
+from bayescale.model.group_rows import likelihood_by_group
 from bayescale.model.noise import On
 from bayescale.model.small_matrices import cholesky, inverse_lower, log_diagonal, swap
 from bayescale.model.tangent import Tangent
 from bayescale.priors import Prior
 
-__all__ = ["LOG_2PI", "Facts", "Form", "Grouped", "Placed", "times"]
+__all__ = ["Form", "Grouped"]
 
-LOG_2PI = float(np.log(2 * np.pi))
-
-
-class Placed(NamedTuple):
-    """What is settled for all groups by the common part of each point.
-
-    Attributes
-    ----------
-    shared : array of shape (point,)
-        Log density of the common part, without its groups.
-    theta : array of shape (point, letter)
-        Population values on the link scale; with a drift, after them how far runs lie off along each bend.
-    base : array of shape (point, group, letter)
-        Coordinates x of a group without effects.
-    effect : array of shape (point, group, pooled)
-        A group's effects in units of the spread where its standard coordinates are zero.
-    free : array of shape (point,)
-        Log density without that of the population values.
-    spread : array of shape (point, pooled)
-        Deviation between groups.
-    size : array of shape (point, bend)
-        Of the drift's bends.
-    upper : array of shape (point, group, pooled, pooled)
-        From a group's standard coordinates to its effects.
-    slope, reach, wide, told : array
-        From a point's coordinates to its population values, and from those to the effects.
-    log_width : array of shape (point, group)
-    noise : mapping of str to array of shape (point,)
-    of_noise : array of shape (point,)
-        Part of `shared` that the noise settles.
-    share : mapping of int to array of shape (point, group)
-        By letter: how far it is taken in the coordinates x, and not on the link scale.
-    """
-
-    shared: Array
-    theta: Array
-    base: Array
-    effect: Array
-    free: Array
-    spread: Array
-    size: Array
-    upper: Array
-    slope: Array
-    reach: Array
-    log_width: Array
-    wide: Array
-    told: Array
-    noise: dict[str, Array]
-    of_noise: Array
-    share: dict[int, Array]
+_LOG_2PI = float(np.log(2 * np.pi))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,49 +95,6 @@ class Form:
     def over(self, facts: "Facts") -> "Grouped":
         """The density of these numbers."""
         return Grouped(self, facts)
-
-
-class Facts(NamedTuple):
-    """The numbers of one study.
-
-    Attributes
-    ----------
-    arguments : mapping of str to mapping of str to float
-        Of the priors, by name.
-    centre : tuple of float
-        Scaled inputs at the middle of the runs.
-    near, far : array of shape (group, letter) and (letter,)
-        Where the coordinates x touch the link scale: at each group's mode, and at the population's.
-    near_slopes, far_slopes, near_heights, far_heights : mapping of int to array
-        See `Tangent`.
-    told : Mode
-        What each group's runs say.
-    prior_mean, prior_precision : array of shape (letter,)
-        Of the population values on the link scale.
-    error2 : float
-        Square of the usual known error of a run.
-    rows : Chunks or None
-        The runs, for a compiler.
-    middle, rise, curve : array
-        Of the log likelihood in the noise, where the runs are compressed.
-    """
-
-    arguments: dict[str, dict[str, Array]]
-    centre: tuple[Array, ...]
-    near: Array
-    far: Array
-    near_slopes: dict[int, Array]
-    far_slopes: dict[int, Array]
-    near_heights: dict[int, Array]
-    far_heights: dict[int, Array]
-    told: Mode
-    prior_mean: Array
-    prior_precision: Array
-    error2: Array
-    rows: Chunks | None = None
-    middle: Array = 0.0
-    rise: Array = 0.0
-    curve: Array = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -311,7 +220,7 @@ class Grouped:
 
     def shifted(self, placed: Placed, z: Array) -> Placed:
         """The same spreads and noise with other population values."""
-        mu = times(placed.wide, placed.told + z)
+        mu = _times(placed.wide, placed.told + z)
         half = placed.slope - (placed.reach @ mu[:, :, None])[..., 0].reshape(placed.slope.shape)
         letters = len(self._letters)
         theta, log_jacobian = self.far.to_theta(mu[:, :letters])
@@ -321,7 +230,7 @@ class Grouped:
         for i, (_, prior) in enumerate(self._population):
             shared = shared + prior.log_density_free(theta[:, i])
         base = mu[:, None] + np.zeros((self.n_groups, 1))
-        effect = times(placed.upper, half)
+        effect = _times(placed.upper, half)
         there = placed._replace(shared=_or_none(shared), theta=theta, base=base, effect=effect)
         return self._bent(there, half)
 
@@ -338,7 +247,7 @@ class Grouped:
         whole = library(told).isfinite(told.sum((-1, -2), keepdims=True))
         told, bend = where(whole, told, 0.0), where(whole, bend, 0.0)
         reach = placed.reach.reshape(*half.shape, -1)
-        effect = times(placed.upper, half - times(reach, told))
+        effect = _times(placed.upper, half - _times(reach, told))
         return placed._replace(base=placed.base + bend, effect=effect)
 
     def _spread_out(self, common: Array) -> Placed:
@@ -355,7 +264,7 @@ class Grouped:
             sizes[name] = prior.constrain(common[:, i])
             free = free + prior.log_density_free(common[:, i])
         size = sizes_at(self.form.bends, sizes) if sizes else spread[:, :0]
-        free = free - (log(size) + 0.5 * LOG_2PI).sum(-1)
+        free = free - (log(size) + 0.5 * _LOG_2PI).sum(-1)
         letters = f.prior_precision + 0.0 * free[:, None]
         prior_precision = home.concatenate([letters, size**-2.0], axis=1)
         inside = h[:, pooled[:, None], pooled] * spread[:, None, :, None] * spread[:, None, None, :]
@@ -364,8 +273,8 @@ class Grouped:
         scaled = lower * spread[:, None, None]
         reach = (scaled @ h[:, pooled]).reshape(points, -1, h.shape[-1])  # (point, group x pooled, letter)
         precision = h.sum(0) + prior_precision[..., None] * np.eye(h.shape[-1]) - swap(reach) @ reach
-        drawn = times(h, f.told.theta) + f.told.pull
-        slope = times(scaled, drawn[:, pooled])
+        drawn = _times(h, f.told.theta) + f.told.pull
+        slope = _times(scaled, drawn[:, pooled])
         prior_pull = home.concatenate([letters * f.prior_mean, 0.0 * size], axis=1)
         pull = drawn.sum(0) + prior_pull - (slope.reshape(points, 1, -1) @ reach)[:, 0]
         width = cholesky(precision)
@@ -384,7 +293,7 @@ class Grouped:
             reach=reach,
             log_width=log_diagonal(root),
             wide=swap(inverse),
-            told=times(inverse, pull),
+            told=_times(inverse, pull),
             noise={},
             of_noise=0.0 * free,
             share=self._share(spread),
@@ -411,7 +320,7 @@ class Grouped:
         `q` is (point, group, pooled); the parameters, on the link scale, are (point, group, letter).
         """
         theta, log_jacobian, away = self.parameters(placed, q)
-        prior = -0.5 * (away**2).sum(-1) - 0.5 * self.n_pooled * LOG_2PI
+        prior = -0.5 * (away**2).sum(-1) - 0.5 * self.n_pooled * _LOG_2PI
         return _or_none(prior + log_jacobian - placed.log_width), theta
 
     def fit(self, placed: Placed, theta: Array) -> Array:
@@ -421,7 +330,7 @@ class Grouped:
         if self.form.compressed:
             away = self._to_x(theta) - f.told.theta
             sharp = self._sharper(noise, theta.shape[0])[:, None]
-            return _or_none(sharp * (away * (f.told.pull - 0.5 * times(f.told.information, away))).sum(-1))
+            return _or_none(sharp * (away * (f.told.pull - 0.5 * _times(f.told.information, away))).sum(-1))
         if library(theta) is np:
             assert self.runs is not None
             return self.runs.log_likelihood(theta, noise["sigma"], nu)
@@ -437,7 +346,7 @@ class Grouped:
 
     def parameters(self, placed: Placed, q: Array) -> tuple[Array, Array, Array]:
         """Each group's parameters on the link scale, log Jacobian, and effects in units of the spread."""
-        effect = placed.effect + times(placed.upper, q)
+        effect = placed.effect + _times(placed.upper, q)
         x = placed.base + (placed.spread[:, None] * effect) @ self._chosen
         letters = len(self._letters)
         held = {i: placed.theta[:, None, i] for i in range(letters) if i not in self.form.pooled}
@@ -485,7 +394,7 @@ class Grouped:
         """Log density of the common part with what the runs say taken to be normal, but for the noise."""
         f, placed = self.facts, self.place(common)
         away = placed.base - f.told.theta + (placed.spread[:, None] * placed.effect) @ self._chosen
-        bent = (away * (f.told.pull - 0.5 * times(f.told.information, away))).sum(-1)
+        bent = (away * (f.told.pull - 0.5 * _times(f.told.information, away))).sum(-1)
         letters = len(self._letters)
         prior = f.prior_precision * (placed.theta[:, :letters] - f.prior_mean) ** 2
         weights = placed.theta[:, letters:] / placed.size
@@ -530,7 +439,7 @@ class Grouped:
         return middle, covariance
 
 
-def times(matrix: Array, vector: Array) -> Array:
+def _times(matrix: Array, vector: Array) -> Array:
     """Matrices times vectors along the last axes."""
     return (matrix @ vector[..., None])[..., 0]
 

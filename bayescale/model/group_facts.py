@@ -1,0 +1,104 @@
+"""The numbers of a study sampled group by group, and what a point of its common part settles.
+
+Named tuples of arrays, of NumPy or of JAX, whose compiler follows what is in them.
+"""
+
+from typing import NamedTuple
+
+from bayescale.laws.elementwise import Array
+from bayescale.model.by_group import Mode
+from bayescale.model.group_rows import Chunks
+
+__all__ = ["Facts", "Placed"]
+
+
+class Placed(NamedTuple):
+    """What is settled for all groups by the common part of each point.
+
+    Attributes
+    ----------
+    shared : array of shape (point,)
+        Log density of the common part, without its groups.
+    theta : array of shape (point, letter)
+        Population values on the link scale; with a drift, after them how far runs lie off along each bend.
+    base : array of shape (point, group, letter)
+        Coordinates x of a group without effects.
+    effect : array of shape (point, group, pooled)
+        A group's effects in units of the spread where its standard coordinates are zero.
+    free : array of shape (point,)
+        Log density without that of the population values.
+    spread : array of shape (point, pooled)
+        Deviation between groups.
+    size : array of shape (point, bend)
+        Of the drift's bends.
+    upper : array of shape (point, group, pooled, pooled)
+        From a group's standard coordinates to its effects.
+    slope, reach, wide, told : array
+        From a point's coordinates to its population values, and from those to the effects.
+    log_width : array of shape (point, group)
+    noise : mapping of str to array of shape (point,)
+    of_noise : array of shape (point,)
+        Part of `shared` that the noise settles.
+    share : mapping of int to array of shape (point, group)
+        By letter: how far it is taken in the coordinates x, and not on the link scale.
+    """
+
+    shared: Array
+    theta: Array
+    base: Array
+    effect: Array
+    free: Array
+    spread: Array
+    size: Array
+    upper: Array
+    slope: Array
+    reach: Array
+    log_width: Array
+    wide: Array
+    told: Array
+    noise: dict[str, Array]
+    of_noise: Array
+    share: dict[int, Array]
+
+
+class Facts(NamedTuple):
+    """The numbers of one study.
+
+    Attributes
+    ----------
+    arguments : mapping of str to mapping of str to float
+        Of the priors, by name.
+    centre : tuple of float
+        Scaled inputs at the middle of the runs.
+    near, far : array of shape (group, letter) and (letter,)
+        Where the coordinates x touch the link scale: at each group's mode, and at the population's.
+    near_slopes, far_slopes, near_heights, far_heights : mapping of int to array
+        See `Tangent`.
+    told : Mode
+        What each group's runs say.
+    prior_mean, prior_precision : array of shape (letter,)
+        Of the population values on the link scale.
+    error2 : float
+        Square of the usual known error of a run.
+    rows : Chunks or None
+        The runs, for a compiler.
+    middle, rise, curve : array
+        Of the log likelihood in the noise, where the runs are compressed.
+    """
+
+    arguments: dict[str, dict[str, Array]]
+    centre: tuple[Array, ...]
+    near: Array
+    far: Array
+    near_slopes: dict[int, Array]
+    far_slopes: dict[int, Array]
+    near_heights: dict[int, Array]
+    far_heights: dict[int, Array]
+    told: Mode
+    prior_mean: Array
+    prior_precision: Array
+    error2: Array
+    rows: Chunks | None = None
+    middle: Array = 0.0
+    rise: Array = 0.0
+    curve: Array = 0.0
