@@ -2,7 +2,7 @@ r"""Metropolis moves group by group, in coordinates where the posterior is close
 
 Moves are those of `bayescale.inference.moves`. Common coordinates move together; those of the groups all at
 once, and each group accepts for itself, so that a hundred groups cost no more moves than one. No gradient is
-taken; many walkers share every call, of NumPy or, of many runs, compiled by JAX. In a warm-up the coordinates
+taken; many walkers share every call. In a warm-up the coordinates
 are brought nearer still to normal by the walkers' own draws.
 
 Of many runs the same moves are first made over what the runs say taken to be normal, which costs nothing by
@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from bayescale.errors import InputError
-from bayescale.inference.memory import FOR_JAX_GB, allowed_gb
 from bayescale.inference.mode import Mode
 from bayescale.inference.moves import BATCH, Parts, State, Walk, where
 from bayescale.inference.progress import progress
@@ -38,7 +37,6 @@ _LONGEST = 16  # moves for each kept draw of a walker, at most
 _MOST_WORK = 500_000_000  # runs times moves, after which a modest number of effective draws must do
 _STUCK = 0.02  # share of moves accepted, below which they lead nowhere
 
-_COMPILED = 600  # runs from which on a compiler earns its time
 _MANY, _MANY_EACH = 4_000, 300  # runs, and runs of a group, from which on they are first taken as normal
 _GROUP_COST, _COSTLY = 100, 20_000  # runs that a group costs as much as, and beyond which walkers are few
 _CHECKED = 400  # draws at which that is held against the exact density
@@ -100,13 +98,12 @@ def grouped(target: Target, settings: Settings, mode: Mode | None = None) -> Dra
     parts = target.parts()
     rng = np.random.default_rng(settings.random_seed)
     notes: dict[str, Any] = {}
-    compiled = parts.n_rows >= _COMPILED and allowed_gb() > FOR_JAX_GB
-    exact = Walk.over(parts, compiled)
+    exact = Walk(parts)
     if parts.n_rows < max(_MANY, _MANY_EACH * parts.n_groups):
         costly = _cost(parts) > _COSTLY
         kept = _walked(exact, settings, rng, (_FEWER if costly else _WALKERS) * settings.chains)
     else:
-        rough = Walk.over(parts.compressed(), compiled)
+        rough = Walk(parts.compressed())
         kept = _walked(rough, settings, rng, _WALKERS * settings.chains)
         notes, moved = _certified(exact, rough, kept, rng)
         if moved is not None and not kept.partial:
@@ -225,7 +222,7 @@ def _begin(walk: Walk, shape: Shape, rng: np.random.Generator, walkers: int) -> 
     u = rng.standard_normal((walkers, walk.parts.n_groups, walk.parts.n_pooled))
     state = walk.begin(shape, v, u)
     for _ in range(20):
-        lost = ~np.isfinite(walk.weight(state))
+        lost = ~np.isfinite(state.weight)
         if not lost.any():
             break
         v, u = np.where(lost[:, None], 0.7 * v, v), np.where(lost[:, None, None], 0.7 * u, u)

@@ -1,16 +1,12 @@
 """Powers by logs: a law raises its inputs to them at thousands of draws."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from bayescale.laws.elementwise import Array, exp, library, log
-from bayescale.laws.law import Law
+from bayescale.laws.elementwise import Array
 
-__all__ = ["Powers", "compiled_law", "with_logs"]
+__all__ = ["Powers", "with_logs"]
 
 
 class Powers(np.ndarray):
@@ -53,36 +49,3 @@ def with_logs(values: Array) -> Array:
 
 def _plain(value: Any) -> Any:
     return value.view(np.ndarray) if isinstance(value, Powers) else value
-
-
-def compiled_law(law: Law, inputs: tuple[Array, ...], letters: Mapping[str, Array]) -> Array:
-    """The law in JAX with powers as exponentials of logs, of which its compiler does several at a time.
-
-    A power of its own would be a call for each number. Inputs are nowhere below zero; a formula that
-    branches is evaluated as it stands.
-    """
-    try:
-        value = law(*(_Raised(x) for x in inputs), **letters)
-    except TypeError:
-        return law(*inputs, **letters)
-    return value.value if isinstance(value, _Raised) else value
-
-
-@dataclass(frozen=True, eq=False)
-class _Raised(NDArrayOperatorsMixin):
-    """Stands for an array of JAX that is nowhere below zero, and for what arithmetic makes of it."""
-
-    value: Array
-
-    def __array__(self, *_: Any, **__: Any) -> Any:
-        """Refused: what is no plain arithmetic is for arrays."""
-        raise TypeError("follows plain arithmetic only")
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *values: Any, **options: Any) -> Any:
-        """The same in JAX; a power that is no whole number goes by the log."""
-        if method != "__call__" or options:
-            return NotImplemented
-        plain = [v.value if isinstance(v, _Raised) else v for v in values]
-        if ufunc is np.power and not isinstance(plain[1], int):
-            return _Raised(exp(plain[1] * log(plain[0])))
-        return _Raised(getattr(library(*plain), ufunc.__name__)(*plain))

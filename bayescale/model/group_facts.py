@@ -1,13 +1,11 @@
 """The numbers of a study sampled group by group, and what a point of its common part settles.
 
-Named tuples of arrays, of NumPy or of JAX, whose compiler follows what is in them.
 """
 
 from typing import NamedTuple
 
 from bayescale.laws.elementwise import Array
 from bayescale.model.by_group import Mode
-from bayescale.model.group_rows import Chunks
 
 __all__ = ["Facts", "Placed"]
 
@@ -80,8 +78,6 @@ class Facts(NamedTuple):
         Of the population values on the link scale.
     error2 : float
         Square of the usual known error of a run.
-    rows : Chunks or None
-        The runs, for a compiler.
     middle, rise, curve : array
         Of the log likelihood in the noise, where the runs are compressed.
     """
@@ -98,7 +94,6 @@ class Facts(NamedTuple):
     prior_mean: Array
     prior_precision: Array
     error2: Array
-    rows: Chunks | None = None
     middle: Array = 0.0
     rise: Array = 0.0
     curve: Array = 0.0

@@ -8,6 +8,7 @@ from bayescale.model.by_group import ByGroup, Mode, looked, modes, residuals
 from bayescale.model.centring import width_between
 from bayescale.model.density import Density, with_middle
 from bayescale.model.drift import EXCESS, SIZE
+from bayescale.model.fused import fused
 from bayescale.model.group_facts import Facts
 from bayescale.model.grouped import Form, Grouped
 from bayescale.model.noise import Normal, StudentT, backward
@@ -19,6 +20,7 @@ from bayescale.priors import Prior, link
 __all__ = ["fits_grouped", "grouped"]
 
 _ENOUGH, _ENOUGH_TOGETHER = 2000, 6000  # runs of a group, and of all, that settle where to start
+_COMPILED = 600  # runs from which on compiled loops are worth the seconds that compiling takes
 _ENOUGH_NOISE = 20_000  # runs that settle the noise of a start
 
 
@@ -92,7 +94,8 @@ def grouped(spec: Spec) -> Grouped:
     )
     names = {k: s.population(k) for k in letters}
     effects = tuple(f"{k}_offset_{factor}" for k in pooled)
-    return Grouped(form, facts, runs, names, effects, tuple(block.name for block in s.blocks))
+    parts = Grouped(form, facts, runs, names, effects, tuple(block.name for block in s.blocks))
+    return fused(parts) if runs.value.size >= _COMPILED else parts
 
 
 _ALL = ""

@@ -5,8 +5,9 @@ coordinates x of `bayescale.model.tangent`, in which what a group's runs say is 
 distribution. And the log density is given group by group, so that a sampler can move, and accept, each
 group by itself.
 
-Written once for NumPy and JAX. What a compiler must know stands in a `Form`, which studies of one shape
-share; all numbers are in `Facts`, so that another study of that form compiles nothing anew.
+In NumPy; `bayescale.model.fused` has the same compiled. What a compiler must know stands in a `Form`, which
+studies of one shape share; all numbers are in `Facts`, so that another study of that form compiles nothing
+anew.
 """
 
 from dataclasses import dataclass, field, replace
@@ -20,15 +21,14 @@ from bayescale.laws.elementwise import Array, library, log, where
 from bayescale.model.by_group import ByGroup
 from bayescale.model.drift import EXCESS, SIZE, WEIGHTS, sizes_at
 from bayescale.model.group_facts import Facts, Placed
-from bayescale.model.group_rows import likelihood_by_group
 from bayescale.model.noise import On
 from bayescale.model.small_matrices import cholesky, inverse_lower, log_diagonal, swap
 from bayescale.model.tangent import Tangent
 from bayescale.priors import Prior
 
-__all__ = ["Form", "Grouped"]
+__all__ = ["LOG_2PI", "Form", "Grouped"]
 
-_LOG_2PI = float(np.log(2 * np.pi))
+LOG_2PI = float(np.log(2 * np.pi))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +92,6 @@ class Form:
     def __hash__(self) -> int:
         return hash(self._key)
 
-    def over(self, facts: "Facts") -> "Grouped":
-        """The density of these numbers."""
-        return Grouped(self, facts)
-
 
 @dataclass(frozen=True, eq=False)
 class Grouped:
@@ -106,7 +102,6 @@ class Grouped:
     form : Form
     facts : Facts
     runs : ByGroup, optional
-        The runs, for NumPy.
     names : mapping of str to str
         What the study calls the population value of a letter.
     effects : tuple of str
@@ -252,8 +247,7 @@ class Grouped:
 
     def _spread_out(self, common: Array) -> Placed:
         """What the spreads settle; population values are yet to come, and the noise."""
-        f, points, home = self.facts, common.shape[0], library(common)
-        pooled, h = np.array(self.form.pooled), f.told.information
+        f, home, h = self.facts, library(common), self.facts.told.information
         free, spreads = 0.0 * common[:, 0], []
         for i, (_, prior) in enumerate(self.spreads):
             spreads.append(prior.constrain(common[:, i]))
@@ -264,40 +258,66 @@ class Grouped:
             sizes[name] = prior.constrain(common[:, i])
             free = free + prior.log_density_free(common[:, i])
         size = sizes_at(self.form.bends, sizes) if sizes else spread[:, :0]
-        free = free - (log(size) + 0.5 * _LOG_2PI).sum(-1)
+        free = free - (log(size) + 0.5 * LOG_2PI).sum(-1)
         letters = f.prior_precision + 0.0 * free[:, None]
         prior_precision = home.concatenate([letters, size**-2.0], axis=1)
-        inside = h[:, pooled[:, None], pooled] * spread[:, None, :, None] * spread[:, None, None, :]
-        root = cholesky(inside + np.eye(self.n_pooled))
-        lower = inverse_lower(root)
-        scaled = lower * spread[:, None, None]
-        reach = (scaled @ h[:, pooled]).reshape(points, -1, h.shape[-1])  # (point, group x pooled, letter)
-        precision = h.sum(0) + prior_precision[..., None] * np.eye(h.shape[-1]) - swap(reach) @ reach
         drawn = _times(h, f.told.theta) + f.told.pull
-        slope = _times(scaled, drawn[:, pooled])
         prior_pull = home.concatenate([letters * f.prior_mean, 0.0 * size], axis=1)
-        pull = drawn.sum(0) + prior_pull - (slope.reshape(points, 1, -1) @ reach)[:, 0]
-        width = cholesky(precision)
-        inverse = inverse_lower(width)
+        upper, reach, slope, log_root, wide, told, log_width = self._solved(
+            spread, prior_precision, drawn, drawn.sum(0) + prior_pull
+        )
         nothing = np.empty(0)
         return Placed(
             shared=nothing,
             theta=nothing,
             base=nothing,
             effect=nothing,
-            free=free - log_diagonal(width),
+            free=free - log_width,
             spread=spread,
             size=size,
-            upper=swap(lower),
+            upper=upper,
             slope=slope,
             reach=reach,
-            log_width=log_diagonal(root),
-            wide=swap(inverse),
-            told=_times(inverse, pull),
+            log_width=log_root,
+            wide=wide,
+            told=told,
             noise={},
             of_noise=0.0 * free,
             share=self._share(spread),
         )
+
+    def _solved(self, spread: Array, letters: Array, drawn: Array, pull: Array) -> tuple[Array, ...]:
+        """Linear algebra of what the groups' runs say and the spreads.
+
+        Parameters
+        ----------
+        spread : array of shape (point, pooled)
+        letters : array of shape (point, letter)
+            Precision of the prior of the population values.
+        drawn : array of shape (group, letter)
+            Where each group's runs draw its parameters, times their information.
+        pull : array of shape (point, letter)
+            The same of all groups and the prior.
+
+        Returns
+        -------
+        upper, reach, slope, log_width, wide, told : array
+            Those of `Placed`.
+        log_volume : array of shape (point,)
+            Log determinant of the factor of the precision of the population values.
+        """
+        h, pooled, points = self.facts.told.information, np.array(self.form.pooled), spread.shape[0]
+        inside = h[:, pooled[:, None], pooled] * spread[:, None, :, None] * spread[:, None, None, :]
+        root = cholesky(inside + np.eye(self.n_pooled))
+        lower = inverse_lower(root)
+        scaled = lower * spread[:, None, None]
+        reach = (scaled @ h[:, pooled]).reshape(points, -1, h.shape[-1])  # (point, group x pooled, letter)
+        precision = h.sum(0) + letters[..., None] * np.eye(h.shape[-1]) - swap(reach) @ reach
+        slope = _times(scaled, drawn[:, pooled])
+        width = cholesky(precision)
+        inverse = inverse_lower(width)
+        told = _times(inverse, pull - (slope.reshape(points, 1, -1) @ reach)[:, 0])
+        return swap(lower), reach, slope, log_diagonal(root), swap(inverse), told, log_diagonal(width)
 
     def _share(self, spread: Array) -> dict[int, Array]:
         """How far a group's floor and amplitudes are settled by its own runs, (point, group)."""
@@ -320,23 +340,30 @@ class Grouped:
         `q` is (point, group, pooled); the parameters, on the link scale, are (point, group, letter).
         """
         theta, log_jacobian, away = self.parameters(placed, q)
-        prior = -0.5 * (away**2).sum(-1) - 0.5 * self.n_pooled * _LOG_2PI
+        prior = -0.5 * (away**2).sum(-1) - 0.5 * self.n_pooled * LOG_2PI
         return _or_none(prior + log_jacobian - placed.log_width), theta
 
-    def fit(self, placed: Placed, theta: Array) -> Array:
-        """Log density of the runs of each group, (point, group), at its parameters."""
-        f, noise = self.facts, placed.noise
-        nu = noise.get("nu", self.form.fixed_nu)
+    def fit(self, placed: Placed, theta: Array) -> tuple[Array, Array]:
+        """Log density of the runs of each group, (point, group), at its parameters; no distances are kept."""
+        noise = placed.noise
+        none = np.empty((0, len(theta)))
         if self.form.compressed:
-            away = self._to_x(theta) - f.told.theta
-            sharp = self._sharper(noise, theta.shape[0])[:, None]
-            return _or_none(sharp * (away * (f.told.pull - 0.5 * _times(f.told.information, away))).sum(-1))
-        if library(theta) is np:
-            assert self.runs is not None
-            return self.runs.log_likelihood(theta, noise["sigma"], nu)
-        assert f.rows is not None
-        rows = likelihood_by_group(self.form.law, self.form.on, f.rows, theta, noise["sigma"], nu)
-        return _or_none(rows)
+            told = self.facts.told
+            away = self._to_x(theta) - told.theta
+            sharp = self._sharper(noise, len(theta))[:, None]
+            return _or_none(sharp * (away * (told.pull - 0.5 * _times(told.information, away))).sum(-1)), none
+        assert self.runs is not None
+        return self.runs.log_likelihood(theta, noise["sigma"], noise.get("nu", self.form.fixed_nu)), none
+
+    def refit(self, placed: Placed, theta: Array, away: Array) -> Array:
+        """The same log density where only the noise is another."""
+        return self.fit(placed, theta)[0]
+
+    @cached_property
+    def group_of_run(self) -> np.ndarray:
+        """The group of each run, in order."""
+        assert self.runs is not None
+        return np.repeat(np.arange(self.n_groups), np.diff(self.runs.edges))
 
     def _to_x(self, theta: Array) -> Array:
         """Coordinates x of the groups' parameters; the bends of a drift are their own."""
@@ -380,15 +407,8 @@ class Grouped:
         from bayescale.model.compressed import noise_curve
 
         middle, rise, curve = noise_curve(self)
-        facts = self.facts._replace(rows=None, middle=middle, rise=rise, curve=curve)
+        facts = self.facts._replace(middle=middle, rise=rise, curve=curve)
         return replace(self, form=replace(self.form, compressed=True), facts=facts)
-
-    def for_compiler(self) -> Facts:
-        """The numbers with the runs among them."""
-        if self.form.compressed:
-            return self.facts
-        assert self.runs is not None
-        return self.facts._replace(rows=self.runs.chunks)
 
     def told_height(self, common: np.ndarray) -> np.ndarray:
         """Log density of the common part with what the runs say taken to be normal, but for the noise."""

@@ -15,8 +15,7 @@ import numpy as np
 
 from bayescale.inference.slopes import STEP
 from bayescale.laws import Law
-from bayescale.laws.elementwise import Array, exp, library, log, where
-from bayescale.laws.powers import compiled_law
+from bayescale.laws.elementwise import Array, exp, log, where
 from bayescale.priors import unlink
 
 __all__ = ["Tangent", "tangent_at"]
@@ -64,8 +63,7 @@ class Tangent:
         return self._at_middle(dict(values) | {list(self.law.parameters)[self.floor]: 0.0})
 
     def _at_middle(self, values: Mapping[str, Array]) -> Array:
-        in_jax = library(*values.values()) is not np
-        return compiled_law(self.law, self.centre, values) if in_jax else self.law(*self.centre, **values)
+        return self.law(*self.centre, **values)
 
     def remainder(self, at: int, theta: Array) -> Array:
         """Log of what a unit of an amplitude adds, less its tangent at the origin."""
@@ -123,7 +121,14 @@ class Tangent:
 
 def _with(theta: Array, at: int, value: Array) -> Array:
     """Another array with `value` at one place along the last axis."""
-    return where(np.arange(theta.shape[-1]) == at, value[..., None], theta)
+    if theta.dtype == object:  # stand-ins for the numbers of one point
+        theta = theta.copy()
+        theta[at] = value
+        return theta
+    lead = np.broadcast_shapes(theta.shape[:-1], np.shape(value))
+    theta = np.array(np.broadcast_to(theta, (*lead, theta.shape[-1])))
+    theta[..., at] = value
+    return theta
 
 
 def tangent_at(law: Law, centre: tuple[float, ...], origin: np.ndarray, floor: str | None) -> Tangent:
