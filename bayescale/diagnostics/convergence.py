@@ -11,7 +11,7 @@ import numpy as np
 
 from bayescale.diagnostics import faults
 from bayescale.diagnostics.scalars import Scalars, record, scalars
-from bayescale.diagnostics.statistics import ess_bulk, ess_tail, mcse_mean, rhat
+from bayescale.diagnostics.statistics import ess_tail, mcse_mean, mixing
 from bayescale.errors import InputError
 from bayescale.runs.findings import Finding, Judgement, gravest_first
 
@@ -112,12 +112,13 @@ def _table(drawn: Scalars) -> "pd.DataFrame":
 
     x = drawn.draws
     with np.errstate(invalid="ignore", over="ignore"):
+        rhats, bulk = mixing(x)
         columns = {
             "mean": x.mean(axis=(0, 1)),
             "sd": x.std(axis=(0, 1), ddof=1) if x[..., 0].size > 1 else np.full(x.shape[2], np.nan),
             "mcse": mcse_mean(x) if x[..., 0].size > 1 else np.full(x.shape[2], np.nan),
-            "rhat": rhat(x),
-            "ess_bulk": ess_bulk(x),
+            "rhat": rhats,
+            "ess_bulk": bulk,
             "ess_tail": ess_tail(x),
         }
     return pd.DataFrame(columns, index=pd.Index(drawn.labels, name="quantity"))

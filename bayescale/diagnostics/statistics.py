@@ -12,26 +12,34 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["bfmi", "ess_bulk", "ess_mean", "ess_tail", "mcse_mean", "rhat"]
+__all__ = ["bfmi", "ess_bulk", "ess_mean", "ess_tail", "mcse_mean", "mixing", "rhat"]
 
 type Floats = NDArray[np.float64]
 
 
 def rhat(x: ArrayLike) -> Floats:
     """Rank-normalised split R-hat: the larger of that for place and that for spread. NaN for one chain."""
-    rows, shape = _rows(x)
-    fit = _usable(rows, least_chains=2)
-    answer = np.full(len(rows), np.nan)
-    if fit.any():
-        halves = _split(rows[fit])
-        centre = np.median(halves, axis=(1, 2), keepdims=True)
-        answer[fit] = np.maximum(_rhat(_normal_scores(halves)), _rhat(_normal_scores(abs(halves - centre))))
-    return answer.reshape(shape)
+    return mixing(x)[0]
 
 
 def ess_bulk(x: ArrayLike) -> Floats:
     """Effective number of draws for the middle of the distribution."""
     return _ess_of(x, lambda rows: _ess(_normal_scores(_split(rows))))
+
+
+def mixing(x: ArrayLike) -> tuple[Floats, Floats]:
+    """`rhat` and `ess_bulk`, which rank the same draws."""
+    rows, shape = _rows(x)
+    fit = _usable(rows)
+    rhats, draws = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    if fit.any():
+        halves = _split(rows[fit])
+        scores = _normal_scores(halves)
+        draws[fit] = _ess(scores)
+        if rows.shape[1] > 1:
+            centre = np.median(halves, axis=(1, 2), keepdims=True)
+            rhats[fit] = np.maximum(_rhat(scores), _rhat(_normal_scores(abs(halves - centre))))
+    return rhats.reshape(shape), draws.reshape(shape)
 
 
 def ess_mean(x: ArrayLike) -> Floats:
@@ -74,9 +82,8 @@ def _rows(x: ArrayLike) -> tuple[Floats, tuple[int, ...]]:
     return np.ascontiguousarray(np.moveaxis(flat, 2, 0)), x.shape[2:]
 
 
-def _usable(rows: Floats, least_chains: int) -> NDArray[np.bool_]:
-    _, n_chains, n_draws = rows.shape
-    if n_draws < 4 or n_chains < least_chains:
+def _usable(rows: Floats) -> NDArray[np.bool_]:
+    if rows.shape[2] < 4:
         return np.zeros(len(rows), dtype=bool)
     low, high = rows.min(axis=(1, 2)), rows.max(axis=(1, 2))
     return np.isfinite(low) & np.isfinite(high) & (high > low)
@@ -93,17 +100,18 @@ def _normal_scores(rows: Floats) -> Floats:
     flat = rows.reshape(len(rows), -1)
     size = flat.shape[1]
     order = np.argsort(flat, axis=1)
-    ordered = np.take_along_axis(flat, order, axis=1)
+    row = np.arange(len(flat))[:, None]
+    ordered = flat[row, order]
     place = np.arange(1, size + 1)
     tied = ordered[:, 1:] == ordered[:, :-1]
-    twice_rank = np.broadcast_to(2 * place, flat.shape)
+    twice_rank = 2 * place
     if tied.any():
         edge = np.zeros((len(flat), 1), dtype=bool)
         first = np.maximum.accumulate(np.where(np.hstack([edge, tied]), 0, place), axis=1)
         last = np.minimum.accumulate(np.where(np.hstack([tied, edge]), size, place)[:, ::-1], axis=1)[:, ::-1]
         twice_rank = first + last
     scores = np.empty_like(flat)
-    np.put_along_axis(scores, order, _blom(size)[twice_rank - 2], axis=1)
+    scores[row, order] = _blom(size)[twice_rank - 2]
     return scores.reshape(rows.shape)
 
 
@@ -124,7 +132,7 @@ def _rhat(rows: Floats) -> Floats:
 
 def _ess_of(x: ArrayLike, estimate: Callable[[Floats], Floats]) -> Floats:
     rows, shape = _rows(x)
-    fit = _usable(rows, least_chains=1)
+    fit = _usable(rows)
     answer = np.full(len(rows), np.nan)
     if fit.any():
         answer[fit] = estimate(rows[fit])

@@ -30,9 +30,10 @@ __all__ = ["ENOUGH", "by_chance", "grouped"]
 ENOUGH = 0.1
 """Effective draws for each draw asked for, below which a sampler with gradients is worth its time."""
 
-_WALKERS, _FEWER = 16, 4  # for each chain that was asked for, and where moves are costly
-_STAGES = (1, 1, 2, 3)  # batches of moves of the warm-up, between which coordinates are fitted anew
-_WANTED = 0.3  # effective draws for each draw asked for: with fewer, each kept draw takes twice the moves
+_WALKERS, _FEWER = 32, 8  # for each chain that was asked for, and where moves are costly
+_STAGES = (1, 1, 2, 2)  # batches of moves of the warm-up, between which coordinates are fitted anew
+_FORGOTTEN = 2  # batches after which walkers have forgotten where they began
+_WANTED = 0.5  # effective draws for each draw asked for: with fewer, each kept draw takes twice the moves
 _LONGEST = 16  # moves for each kept draw of a walker, at most
 _MOST_WORK = 500_000_000  # runs times moves, after which a modest number of effective draws must do
 _STUCK = 0.02  # share of moves accepted, below which they lead nowhere
@@ -152,7 +153,7 @@ def _walked(
     """A warm-up, unless there are draws from before to begin at, and the draws to keep."""
     each = -(-settings.draws * settings.chains // walkers)
     with np.errstate(all="ignore"):
-        shape, state = (
+        walk, shape, state = (
             _warmed(walk, rng, walkers) if before is None else _continued(walk, rng, walkers, before)
         )
         trail: list[tuple[np.ndarray, np.ndarray]] = []
@@ -191,7 +192,7 @@ def _kept(
     return _Kept(v, u, shape, moves * len(v), accepted / max(moves, 1), partial)
 
 
-def _warmed(walk: Walk, rng: np.random.Generator, walkers: int) -> tuple[Shape, State]:
+def _warmed(walk: Walk, rng: np.random.Generator, walkers: int) -> tuple[Walk, Shape, State]:
     """Walkers about the mode, and the coordinates fitted to their draws, a few times."""
     parts = walk.parts
     shape = first_shape(*parts.guess(), parts.n_free, parts.n_noise, parts.n_groups, parts.n_pooled)
@@ -199,21 +200,26 @@ def _warmed(walk: Walk, rng: np.random.Generator, walkers: int) -> tuple[Shape, 
     trail: list[tuple[np.ndarray, np.ndarray]] = []
     for batches in _STAGES:
         for _ in range(batches):
-            state, v, u, _ = walk.moved(shape, state, rng)
+            state, v, u, accepted = walk.moved(shape, state, rng)
+            walk = walk.used_to(accepted[0] / BATCH)
             trail += [where(shape, *place) for place in zip(v, u, strict=True)]
         late = trail[len(trail) // 3 :]
         c, q = (np.concatenate(part) for part in zip(*late, strict=True))
         shape = fitted(c, q, parts.n_free, parts.n_noise)
         state = walk.begin(shape, shape.of_common(trail[-1][0]), shape.of_q(trail[-1][1]))
-    return shape, state
+    return walk, shape, state
 
 
-def _continued(walk: Walk, rng: np.random.Generator, walkers: int, before: _Kept) -> tuple[Shape, State]:
+def _continued(
+    walk: Walk, rng: np.random.Generator, walkers: int, before: _Kept
+) -> tuple[Walk, Shape, State]:
     """Walkers at draws of another density, moved until they have forgotten it."""
     v, u = (x.reshape(-1, *x.shape[2:]) for x in (before.v, before.u))
     chosen = rng.choice(len(v), walkers, replace=False)
     state = walk.begin(before.shape, v[chosen], u[chosen])
-    return before.shape, walk.moved(before.shape, state, rng)[0]
+    for _ in range(_FORGOTTEN):
+        state, _, _, accepted = walk.moved(before.shape, state, rng)
+    return walk.used_to(accepted[0] / BATCH), before.shape, state
 
 
 def _begin(walk: Walk, shape: Shape, rng: np.random.Generator, walkers: int) -> State:

@@ -6,7 +6,7 @@ over that distribution.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -15,14 +15,15 @@ from bayescale.inference.shape import Shape
 
 __all__ = ["BATCH", "Parts", "State", "Walk", "where"]
 
-BATCH = 20
+BATCH = 10
 """Moves in one go."""
 
 _POINTS = 128  # of which all parts are held at once
 
 _BOLD, _TIMID = 0.5 * np.pi, (0.1, 0.8)  # how far moves turn: to an independent place, or nearby
-_OFTEN = 0.8  # share of the bold ones
-_PARTLY = 0.4  # share of common moves that leave half of the free coordinates where they are
+_OFTEN, _MOSTLY = 0.8, 0.9  # share of the bold ones, and where moves are easy
+_PARTLY, _SELDOM = 0.4, 0.2  # share of common moves that leave half of the free coordinates where they are
+_EASY = 0.4  # share of common moves accepted, from which on they are
 
 
 class Parts(Protocol):
@@ -127,9 +128,25 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Walk:
-    """Walkers over a density."""
+    """Walkers over a density.
+
+    Attributes
+    ----------
+    parts : Parts
+    often : float
+        Share of moves that go to an independent place.
+    partly : float
+        Share of common moves that leave half of the free coordinates where they are.
+    """
 
     parts: Parts
+    often: float = _OFTEN
+    partly: float = _PARTLY
+
+    def used_to(self, accepted: float) -> "Walk":
+        """The same, bolder where that share of the common moves is accepted."""
+        often, partly = (_MOSTLY, _SELDOM) if accepted > _EASY else (_OFTEN, _PARTLY)
+        return replace(self, often=often, partly=partly)
 
     def begin(self, shape: Shape, v: np.ndarray, u: np.ndarray) -> State:
         """Walkers at these places."""
@@ -188,40 +205,40 @@ class Walk:
         """A move of everything common but the noise."""
         parts, walkers = self.parts, len(state.v)
         spreads = parts.n_free - parts.n_noise
-        v = _turned(state.v, rng)
-        held = rng.random((walkers, spreads)) < np.where(rng.random((walkers, 1)) < _PARTLY, 0.5, 0.0)
+        v = _turned(state.v, self.often, rng)
+        held = rng.random((walkers, spreads)) < np.where(rng.random((walkers, 1)) < self.partly, 0.5, 0.0)
         v[:, :spreads] = np.where(held, state.v[:, :spreads], v[:, :spreads])
         v[:, spreads : parts.n_free] = state.v[:, spreads : parts.n_free]
         there = self.begin(shape, v, state.u)
         chosen = np.log(rng.random(walkers)) < there.weight - state.weight
-        return _either(chosen, there, state), chosen.mean()
+        return _kept(chosen, there, state), chosen.mean()
 
     def _moved_noise(self, shape: Shape, state: State, rng: np.random.Generator) -> State:
         """A move of the noise alone."""
         v, end = state.v.copy(), self.parts.n_free
         begin = end - self.parts.n_noise
-        v[:, begin:end] = _turned(v[:, begin:end], rng)
+        v[:, begin:end] = _turned(v[:, begin:end], self.often, rng)
         c, log_volume = shape.common(v)
         placed = self.parts.renoised(state.placed, c)
         fit = self.parts.refit(placed, state.theta, state.away)
         there = state._replace(v=v, log_volume=log_volume, placed=placed, fit=fit)
-        return _either(np.log(rng.random(len(v))) < there.weight - state.weight, there, state)
+        return _kept(np.log(rng.random(len(v))) < there.weight - state.weight, there, state)
 
     def _moved_groups(
         self, shape: Shape, state: State, rng: np.random.Generator
     ) -> tuple[State, np.floating[Any]]:
         """A move of every group, each accepted by itself."""
-        u = _turned(state.u, rng)
+        u = _turned(state.u, self.often, rng)
         theta, of_groups, fit, away = self._of_groups(shape, state.placed, u)
         gain = of_groups + fit - state.of_groups - state.fit + 0.5 * ((u**2).sum(-1) - (state.u**2).sum(-1))
         taken = np.log(rng.random(gain.shape)) < gain
-        state = state._replace(
-            u=np.where(taken[..., None], u, state.u),
-            theta=np.where(taken[..., None], theta, state.theta),
-            of_groups=np.where(taken, of_groups, state.of_groups),
-            fit=np.where(taken, fit, state.fit),
-            away=np.where(taken.T[self.parts.group_of_run], away, state.away) if away.size else away,
-        )
+        before = ~taken
+        there = {"u": u, "theta": theta, "of_groups": of_groups, "fit": fit}
+        for name, part in there.items():
+            part[before] = getattr(state, name)[before]
+        if away.size:
+            np.copyto(away, state.away, where=before.T[self.parts.group_of_run])
+        state = state._replace(**there, away=away)
         return state, taken.mean()
 
 
@@ -231,23 +248,30 @@ def where(shape: Shape, v: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.nd
     return common, shape.q(u)
 
 
-def _turned(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _turned(x: np.ndarray, often: float, rng: np.random.Generator) -> np.ndarray:
     """Coordinates, along the last axis, turned towards fresh normal numbers; each row by its own angle."""
     lead = (*x.shape[:-1], 1)
-    angle = np.where(rng.random(lead) < _OFTEN, _BOLD, rng.uniform(*_TIMID, lead))
+    angle = np.where(rng.random(lead) < often, _BOLD, rng.uniform(*_TIMID, lead))
     return x * np.cos(angle) + rng.standard_normal(x.shape) * np.sin(angle)
 
 
-def _either(chosen: np.ndarray, there: Any, here: Any) -> Any:
-    """Walker by walker, what is there where chosen; tuples and mappings part by part."""
+def _kept(chosen: np.ndarray, there: State, here: State) -> State:
+    """Walker by walker, what is there where chosen; what is not is written over what is there."""
+    back = np.flatnonzero(~chosen)
+    if there.away.size and there.away is not here.away:
+        there.away[:, back] = here.away[:, back]
+    _put_back(back, there[:-1], here[:-1])
+    return there
+
+
+def _put_back(back: np.ndarray, there: Any, here: Any) -> None:
+    """Points `back` as they were; tuples and mappings part by part."""
     if there is here:
-        return here
-    if isinstance(there, State):
-        away = here.away if there.away is here.away else np.where(chosen, there.away, here.away)
-        parts = (_either(chosen, a, b) for a, b in zip(there[:-1], here[:-1], strict=True))
-        return State(*parts, away if there.away.size else there.away)
+        return
     if isinstance(there, tuple):
-        return type(there)(*(_either(chosen, a, b) for a, b in zip(there, here, strict=True)))
-    if isinstance(there, dict):
-        return {k: _either(chosen, a, here[k]) for k, a in there.items()}
-    return np.where(chosen.reshape(chosen.shape + (1,) * (there.ndim - 1)), there, here)
+        for a, b in zip(there, here, strict=True):
+            _put_back(back, a, b)
+    elif isinstance(there, dict):
+        _put_back(back, tuple(there.values()), tuple(here[k] for k in there))
+    else:
+        there[back] = here[back]

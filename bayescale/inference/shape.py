@@ -1,13 +1,13 @@
 """From standard normal numbers to the coordinates of a posterior in parts, fitted to draws of it."""
 
-import sys
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Shape", "fitted", "first_shape", "home_of"]
+__all__ = ["Shape", "fitted", "first_shape"]
 
 _KNOTS = np.array([-2.4, -1.7, -1.1, -0.5, 0.0, 0.5, 1.1, 1.7, 2.4])
+_WIDTHS = np.diff(_KNOTS)
 _ROOT_2PI = float(np.sqrt(2 * np.pi))
 _SLOWEST = 1.1  # the log of a spread that may be nought has a left tail that falls by e for each unit
 _AWAY = 0.45  # deviation of a log spread below which it is well away from nought
@@ -32,22 +32,19 @@ class Shape(NamedTuple):
         Least scale of the left tail of each free coordinate.
     """
 
-    levels: Any
-    slopes: Any
-    mean: Any
-    root: Any
-    group_mean: Any
-    group_root: Any
-    slowest: Any
+    levels: np.ndarray
+    slopes: np.ndarray
+    mean: np.ndarray
+    root: np.ndarray
+    group_mean: np.ndarray
+    group_root: np.ndarray
+    slowest: np.ndarray
 
-    def common(self, v: Any) -> tuple[Any, Any]:
-        """Common coordinates, and the log of what a volume of v becomes there, up to a constant.
-
-        NumPy or JAX.
-        """
-        free, w, home = self.levels.shape[0], v @ self.root.T, home_of(v)
+    def common(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Common coordinates, and the log of what a volume of v becomes there, up to a constant."""
+        free, w = self.levels.shape[0], v @ self.root.T
         levels, slopes = self._curve(w[:, :free])
-        return home.concatenate([levels, self.mean + w[:, free:]], axis=1), home.log(slopes).sum(-1)
+        return np.concatenate([levels, self.mean + w[:, free:]], axis=1), np.log(slopes).sum(-1)
 
     def of_common(self, c: np.ndarray) -> np.ndarray:
         """The inverse of `common`, by halving where it is curved."""
@@ -61,48 +58,44 @@ class Shape(NamedTuple):
         w = np.concatenate([0.5 * (low + high), c[:, free:] - self.mean], axis=1)
         return np.linalg.solve(self.root, w.T).T
 
-    def q(self, u: Any) -> Any:
-        """Coordinates of the groups, NumPy or JAX."""
-        return self.group_mean + (self.group_root @ u[..., None])[..., 0]
+    def q(self, u: np.ndarray) -> np.ndarray:
+        """Coordinates of the groups."""
+        flat = u.reshape(-1, *self.group_mean.shape).swapaxes(0, 1)
+        turned = (flat @ self.group_root.swapaxes(1, 2)).swapaxes(0, 1)
+        return (self.group_mean + turned).reshape(u.shape)
 
     def of_q(self, q: np.ndarray) -> np.ndarray:
         """The inverse of `q`."""
         return np.linalg.solve(self.group_root, (q - self.group_mean)[..., None])[..., 0]
 
-    def _curve(self, w: Any) -> tuple[Any, Any]:
-        """Level and slope of each free coordinate's curve."""
-        home, log_ndtr = home_of(w), _log_ndtr(w)
-        inside = home.clip(w, _KNOTS[0], _KNOTS[-1])
-        at = (inside[..., None] >= _KNOTS[1:-1]).sum(-1)
-        which = np.arange(w.shape[1])
-        y0, y1 = self.levels[which, at], self.levels[which, at + 1]
+    def _curve(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Level and slope of each free coordinate's curve; `w` is (point, coordinate)."""
+        inside = np.clip(w, _KNOTS[0], _KNOTS[-1])
+        at, which = np.searchsorted(_KNOTS[1:-1], inside, side="right"), np.arange(w.shape[1])
+        y0, rise = self.levels[which, at], self.levels[which, at + 1]
+        rise = rise - y0
         m0, m1 = self.slopes[which, at], self.slopes[which, at + 1]
-        knots = home.asarray(_KNOTS)
-        width = knots[at + 1] - knots[at]
-        t = (inside - knots[at]) / width
-        level = y0 + t * t * (3 - 2 * t) * (y1 - y0) + width * t * (1 - t) * (m0 * (1 - t) - m1 * t)
-        slope = 6 * t * (1 - t) * (y1 - y0) / width + m0 * (1 - t) * (1 - 3 * t) + m1 * t * (3 * t - 2)
-        # Beyond the knots tails fall exponentially.
-        side, edge = home.sign(w - inside), -abs(inside)
-        far = home.minimum(-abs(w), edge)
-        scale = slope * home.exp(log_ndtr(edge) + 0.5 * edge**2) * _ROOT_2PI
-        scale = home.where(side < 0, home.maximum(scale, self.slowest), scale)
-        level = level + side * scale * (log_ndtr(edge) - log_ndtr(far))
-        beyond = scale * home.exp(-0.5 * far**2 - log_ndtr(far)) / _ROOT_2PI
-        return level, home.where(side == 0, slope, beyond)
+        width = _WIDTHS[at]
+        t = (inside - _KNOTS[at]) / width
+        left = 1 - t
+        level = y0 + t * t * (3 - 2 * t) * rise + width * t * left * (m0 * left - m1 * t)
+        slope = 6 * t * left * rise / width + m0 * left * (1 - 3 * t) + m1 * t * (3 * t - 2)
+        beyond = np.nonzero(w != inside)
+        if beyond[0].size:
+            level[beyond], slope[beyond] = self._tail(w[beyond], inside[beyond], level[beyond], slope[beyond], beyond[1])
+        return level, slope
 
+    def _tail(
+        self, w: np.ndarray, inside: np.ndarray, level: np.ndarray, slope: np.ndarray, which: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same beyond the knots, where tails fall exponentially, of these coordinates."""
+        from scipy.special import log_ndtr
 
-def home_of(value: Any) -> Any:
-    """NumPy, or JAX's where the value is of it."""
-    return np if isinstance(value, np.ndarray) else sys.modules["jax.numpy"]
-
-
-def _log_ndtr(value: Any) -> Any:
-    if not isinstance(value, np.ndarray):
-        return sys.modules["jax"].scipy.special.log_ndtr
-    from scipy.special import log_ndtr
-
-    return log_ndtr
+        side, edge, far = np.sign(w - inside), -np.abs(inside), -np.abs(w)
+        at_edge, at_far = log_ndtr(edge), log_ndtr(far)
+        scale = slope * np.exp(at_edge + 0.5 * edge**2) * _ROOT_2PI
+        scale = np.where(side < 0, np.maximum(scale, self.slowest[which]), scale)
+        return level + side * scale * (at_edge - at_far), scale * np.exp(-0.5 * far**2 - at_far) / _ROOT_2PI
 
 
 def first_shape(

@@ -5,12 +5,13 @@ compiles nothing anew.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 
+from bayescale.laws import Law
 from bayescale.laws.straight import NotStraight, Tape
 from bayescale.model import group_loops as loops
 from bayescale.model.group_facts import Placed
@@ -19,11 +20,10 @@ from bayescale.model.lanes import Pieces, bound, compiled
 from bayescale.model.noise import forward
 from bayescale.model.placing import placing
 from bayescale.model.tangent import Tangent
-from bayescale.priors import unlink
+from bayescale.priors import Prior, unlink
 
 __all__ = ["Fused", "fused"]
 
-_FEW, _MANY = 16, 64  # points that are placed side by side
 _MOST_AWAY = 8_000_000  # points times runs whose distances from the law are kept
 
 
@@ -45,21 +45,22 @@ class Fused(Grouped):
         return _loops(self.form)
 
     @cached_property
-    def _numbers(self) -> list[Any]:
-        """What the coordinates x of each group hang on: one number for all groups, or one for each."""
-        near = self.near
-        each = [*near.centre, *near.origin.T]
-        for at in _bent(self.form):
-            each += [*near.slopes[at].T, near.heights[at]]  # type: ignore[index]
-        return each
-
-    @cached_property
     def _near(self) -> np.ndarray:
-        return _alike(self._k.near, self._numbers, self.n_groups)
+        return _alike(self._k.near, _numbers(self.near), self.n_groups)
 
     @cached_property
     def _to_x(self) -> np.ndarray:
-        return _alike(self._k.to_x, self._numbers, self.n_groups)
+        return _alike(self._k.to_x, _numbers(self.near), self.n_groups)
+
+    @cached_property
+    def _of_far(self) -> np.ndarray:
+        priors = [x for _, prior in self._population for x in prior.arguments.values()]
+        return _alike(self._k.far, [*_numbers(self.far), *priors], 1)[0]
+
+    @cached_property
+    def _of_free(self) -> np.ndarray:
+        priors = [x for _, p in (*self.spreads, *self.sizes, *self.noises) for x in p.arguments.values()]
+        return _alike(self._k.free, priors, 1)[0]
 
     @cached_property
     def _rows(self) -> tuple[np.ndarray, ...]:
@@ -80,10 +81,20 @@ class Fused(Grouped):
         upper, slope = np.empty((points, groups, pooled, pooled)), np.empty((points, groups, pooled))
         reach, log_root = np.empty((points, groups * pooled, size)), np.empty((points, groups))
         wide, told, log_width = np.empty((points, size, size)), np.empty((points, size)), np.empty(points)
-        place = placing(_FEW if points <= 2 * _FEW else _MANY)
-        chosen = np.array(self.form.pooled)
-        place(spread, letters, pull, h.sum(0), h, chosen, drawn, upper, reach, slope, log_root, wide, told, log_width)
-        return upper, reach, slope, log_root, wide, told, log_width
+        found = upper, reach, slope, log_root, wide, told, log_width
+        placing()(spread, letters, pull, h.sum(0), h, np.array(self.form.pooled), drawn, *found)
+        return found
+
+    def _free(self, common: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        given = np.ascontiguousarray(common[:, : self.n_free])
+        found = np.empty((len(common), 2 * self.n_free))
+        self._k.points_free(self._of_free, given, found)
+        return found[:, : self.n_free], found[:, self.n_free :]
+
+    def _settled(self, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = np.empty((len(mu), mu.shape[1] + 1))
+        self._k.points_far(self._of_far, np.ascontiguousarray(mu), found)
+        return np.ascontiguousarray(found[:, :-1]), found[:, -1]
 
     def _bent(self, placed: Placed, half: np.ndarray) -> Placed:
         base, effect = np.empty((*half.shape[:2], placed.theta.shape[1])), np.empty(half.shape)
@@ -163,6 +174,10 @@ class _Loops:
     near: Pieces
     to_x: Pieces
     of_runs: Pieces
+    far: Pieces
+    free: Pieces
+    points_far: Callable[..., None]
+    points_free: Callable[..., None]
     groups: Callable[..., None]
     bend: Callable[..., None]
     told: Callable[..., None]
@@ -192,17 +207,22 @@ def _loops(form: Form) -> _Loops:
         bound(loop, key, **names)
         for loop in (loops.groups_loop, loops.bend_loop, loops.told_loop, loops.fit_loop, loops.tails_loop)
     ]
-    return _Loops(near, to_x, of_runs, *made)
+    far, free = _far(form, letters), _free(form, letters)
+    points = [
+        bound(loops.points_loop, p.key, piece=p.piece, before=p.before, size=p.size) for p in (far, free)
+    ]
+    return _Loops(near, to_x, of_runs, far, free, *points, *made)
 
 
-def _bent(form: Form) -> list[int]:
-    """Letters for which something else stands in the coordinates x of groups."""
-    return [*form.near, *([] if form.floor is None else [form.floor])]
+def _bent(tangent: Tangent) -> list[int]:
+    """Letters for which something else stands in the coordinates x."""
+    return [*tangent.amplitudes, *([] if tangent.floor is None else [tangent.floor])]
 
 
 def _shared(form: Form) -> list[int]:
-    """Those of them that vary between groups."""
-    return sorted(at for at in _bent(form) if at in form.pooled)
+    """Letters that vary between groups for which something else stands in their coordinates x."""
+    bent = {*form.near, *([] if form.floor is None else [form.floor])}
+    return sorted(bent & set(form.pooled))
 
 
 def _alike(pieces: Pieces, given: list[Any], count: int) -> np.ndarray:
@@ -213,14 +233,58 @@ def _alike(pieces: Pieces, given: list[Any], count: int) -> np.ndarray:
     return np.stack(rows, axis=-1, dtype=float) if rows else np.empty((count, 0))
 
 
-def _tangent(form: Form, letters: int, tape: Tape) -> Tangent:
-    """The coordinates of one group, of stand-ins; their numbers are the inputs alike for all lanes."""
-    inputs, bent = len(form.law.inputs), _bent(form)
-    x = tape.inputs("x", inputs + letters + len(bent) * (letters + 1))
-    origin, rest = x[inputs : inputs + letters], x[inputs + letters :].reshape(len(bent), letters + 1)
-    slopes = {at: rest[i, :letters] for i, at in enumerate(bent)}
-    heights = {at: rest[i, letters] for i, at in enumerate(bent)}
-    return Tangent(form.law, tuple(x[:inputs]), origin, form.floor, form.near, slopes, heights)
+def _numbers(tangent: Tangent) -> list[Any]:
+    """What coordinates x hang on, as `_tangent` takes it: each one number, or one for each group."""
+    found = [*tangent.centre, *tangent.origin.T]
+    assert tangent.slopes is not None
+    assert tangent.heights is not None
+    for at in _bent(tangent):
+        found += [*tangent.slopes[at].T, tangent.heights[at]]
+    return found
+
+
+def _tangent(law: Law, floor: int | None, amplitudes: tuple[int, ...], x: np.ndarray) -> Tangent:
+    """The coordinates of one group, or of the population, of stand-ins for their numbers."""
+    inputs, letters = len(law.inputs), len(law.parameters)
+    bare = Tangent(law, tuple(x[:inputs]), x[inputs : inputs + letters], floor, amplitudes)
+    rest = x[inputs + letters :].reshape(-1, letters + 1)
+    slopes = {at: rest[i, :letters] for i, at in enumerate(_bent(bare))}
+    return replace(bare, slopes=slopes, heights={at: rest[i, letters] for i, at in enumerate(_bent(bare))})
+
+
+def _size(law: Law, floor: int | None, amplitudes: tuple[int, ...]) -> int:
+    """How many numbers those are."""
+    letters = len(law.parameters)
+    return len(law.inputs) + letters + (len(amplitudes) + (floor is not None)) * (letters + 1)
+
+
+def _far(form: Form, letters: int) -> Pieces:
+    """From coordinates x of the population to its values and their log density."""
+    tape, form_far = Tape(), (form.law, form.floor, form.far)
+    priors = form.distributions[:letters]
+    count = _size(*form_far)
+    x = tape.inputs("x", count + sum(len(prior.arguments) for _, prior in priors))
+    mu = tape.inputs("p", letters)
+    theta, density = _tangent(*form_far, x[:count]).to_theta(mu)
+    for i, prior in enumerate(_with_stand_ins(priors, x[count:])):
+        density = density + prior.log_density_free(theta[i])
+    return compiled(tape.steps([theta, density]), letters)
+
+
+def _free(form: Form, letters: int) -> Pieces:
+    """From free coordinates to their values and log densities."""
+    tape, priors = Tape(), form.distributions[letters:]
+    q = tape.inputs("p", len(priors))
+    x = tape.inputs("x", sum(len(prior.arguments) for _, prior in priors))
+    stood = _with_stand_ins(priors, x)
+    values = [prior.constrain(q[i]) for i, prior in enumerate(stood)]
+    return compiled(tape.steps([values, [p.log_density_free(q[i]) for i, p in enumerate(stood)]]), len(priors))
+
+
+def _with_stand_ins(priors: tuple[tuple[str, Prior], ...], x: np.ndarray) -> list[Prior]:
+    """The priors with stand-ins, taken in turn, for their arguments."""
+    rest = iter(x)
+    return [prior.over({k: next(rest) for k in prior.arguments}) for _, prior in priors]
 
 
 def _near(form: Form, letters: int) -> Pieces:
@@ -230,16 +294,18 @@ def _near(form: Form, letters: int) -> Pieces:
     x, population, spread = p[:letters], p[letters : 2 * letters], p[2 * letters : 2 * letters + pooled.size]
     share = dict(zip(shared, p[2 * letters + pooled.size :], strict=True))
     held = {i: population[i] for i in range(letters) if i not in form.pooled}
-    theta, log_jacobian = _tangent(form, letters, tape).to_theta(x, held, share)
+    form_near = (form.law, form.floor, form.near)
+    tangent = _tangent(*form_near, tape.inputs("x", _size(*form_near)))
+    theta, log_jacobian = tangent.to_theta(x, held, share)
     away = (theta - population)[pooled] / spread
     return compiled(tape.steps([theta, log_jacobian - 0.5 * (away * away).sum(), away]), p.size)
 
 
 def _to_x(form: Form, letters: int) -> Pieces:
     """From parameters to x."""
-    tape = Tape()
-    theta = tape.inputs("p", letters)
-    return compiled(tape.steps([_tangent(form, letters, tape).to_x(theta)]), letters)
+    tape, form_near = Tape(), (form.law, form.floor, form.near)
+    tangent = _tangent(*form_near, tape.inputs("x", _size(*form_near)))
+    return compiled(tape.steps([tangent.to_x(tape.inputs("p", letters))]), letters)
 
 
 def _of_runs(form: Form) -> Pieces:

@@ -15,9 +15,26 @@ import math
 
 import numpy as np
 
-__all__ = ["bend_loop", "fit_loop", "groups_loop", "tails_loop", "told_loop"]
+__all__ = ["bend_loop", "fit_loop", "groups_loop", "points_loop", "tails_loop", "told_loop"]
 
 _FLUSH = 8  # runs after which the product of their tails becomes a sum of logs
+
+
+def points_loop(numbers, given, found):
+    """A formula at each point: inputs (point, input), results (point, result)."""
+    points, inputs, results = len(given), given.shape[1], found.shape[1]
+    s = np.zeros(size * n)
+    for low in range(0, points, n):
+        high = min(low + n, points)
+        for w in range(n):
+            i = min(low + w, high - 1)
+            for a in range(inputs):
+                s[a * n + w] = given[i, a]
+        before(s)
+        piece(numbers, s)
+        for w in range(high - low):
+            for a in range(results):
+                found[low + w, a] = s[(inputs + a) * n + w]
 
 
 def groups_loop(numbers, base, effect, spread, population, share, upper, q, theta, found):

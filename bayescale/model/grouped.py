@@ -198,33 +198,50 @@ class Grouped:
 
     def place(self, common: Array) -> Placed:
         """Settle what the common part says; `common` (point, coordinate)."""
-        placed = self.shifted(self._spread_out(common), common[:, self.n_free :])
-        return self.renoised(placed, common)
+        values, density = self._free(common)
+        placed = self.shifted(self._spread_out(values, density), common[:, self.n_free :])
+        return self._with_noise(placed, common, values, density)
 
-    def renoised(self, placed: Placed, common: Array) -> Placed:
+    def renoised(self, placed: Placed, common: np.ndarray) -> Placed:
         """The same groups with the noise of other common coordinates."""
-        found, noise = 0.0 * common[:, 0], {}
-        for i, (name, prior) in enumerate(self.noises, start=self.n_free - self.n_noise):
-            noise[name] = prior.constrain(common[:, i])
-            found = found + prior.log_density_free(common[:, i])
+        return self._with_noise(placed, common, *self._free(common))
+
+    def _with_noise(
+        self, placed: Placed, common: np.ndarray, values: np.ndarray, density: np.ndarray
+    ) -> Placed:
+        begin = self.n_free - self.n_noise
+        noise = {name: values[:, i] for i, (name, _) in enumerate(self.noises, start=begin)}
+        found = density[:, begin:].sum(-1)
         if self.form.compressed:
-            away = common[:, self.n_free - self.n_noise : self.n_free] - self.facts.middle
+            away = common[:, begin : self.n_free] - self.facts.middle
             found = found + away @ self.facts.rise + 0.5 * ((away @ self.facts.curve) * away).sum(-1)
         shared = placed.shared + (found - placed.of_noise)
         return placed._replace(noise=noise, of_noise=found, shared=shared)
+
+    def _free(self, common: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Values of the free coordinates, and their log densities, (point, free)."""
+        priors = [prior for _, prior in (*self.spreads, *self.sizes, *self.noises)]
+        values = np.stack([prior.constrain(common[:, i]) for i, prior in enumerate(priors)], axis=-1)
+        return values, np.stack([p.log_density_free(common[:, i]) for i, p in enumerate(priors)], axis=-1)
+
+    def _settled(self, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Population values on the link scale at coordinates x, (point, letter), and their log density."""
+        theta, found = self.far.to_theta(mu)
+        for i, (_, prior) in enumerate(self._population):
+            found = found + prior.log_density_free(theta[:, i])
+        return theta, found
 
     def shifted(self, placed: Placed, z: Array) -> Placed:
         """The same spreads and noise with other population values."""
         mu = _times(placed.wide, placed.told + z)
         half = placed.slope - (placed.reach @ mu[:, :, None])[..., 0].reshape(placed.slope.shape)
         letters = len(self._letters)
-        theta, log_jacobian = self.far.to_theta(mu[:, :letters])
-        weights = mu[:, letters:] / placed.size
-        shared = placed.free + log_jacobian - 0.5 * (weights**2).sum(-1)
-        theta = library(mu).concatenate([theta, mu[:, letters:]], axis=1)
-        for i, (_, prior) in enumerate(self._population):
-            shared = shared + prior.log_density_free(theta[:, i])
-        base = mu[:, None] + np.zeros((self.n_groups, 1))
+        theta, density = self._settled(mu[:, :letters])
+        shared = placed.free + density
+        if self.form.bends:
+            shared = shared - 0.5 * ((mu[:, letters:] / placed.size) ** 2).sum(-1)
+            theta = np.concatenate([theta, mu[:, letters:]], axis=1)
+        base = np.repeat(mu[:, None], self.n_groups, axis=1)
         effect = _times(placed.upper, half)
         there = placed._replace(shared=_or_none(shared), theta=theta, base=base, effect=effect)
         return self._bent(there, half)
@@ -245,24 +262,19 @@ class Grouped:
         effect = _times(placed.upper, half - _times(reach, told))
         return placed._replace(base=placed.base + bend, effect=effect)
 
-    def _spread_out(self, common: Array) -> Placed:
+    def _spread_out(self, values: np.ndarray, density: np.ndarray) -> Placed:
         """What the spreads settle; population values are yet to come, and the noise."""
-        f, home, h = self.facts, library(common), self.facts.told.information
-        free, spreads = 0.0 * common[:, 0], []
-        for i, (_, prior) in enumerate(self.spreads):
-            spreads.append(prior.constrain(common[:, i]))
-            free = free + prior.log_density_free(common[:, i])
-        spread = home.stack(spreads, axis=-1)
-        sizes = {}
-        for i, (name, prior) in enumerate(self.sizes, start=self.n_pooled):
-            sizes[name] = prior.constrain(common[:, i])
-            free = free + prior.log_density_free(common[:, i])
+        f, points, begin = self.facts, len(values), self.n_free - self.n_noise
+        spread = np.ascontiguousarray(values[:, : self.n_pooled])
+        free = density[:, :begin].sum(-1)
+        sizes = {name: values[:, i] for i, (name, _) in enumerate(self.sizes, start=self.n_pooled)}
         size = sizes_at(self.form.bends, sizes) if sizes else spread[:, :0]
-        free = free - (log(size) + 0.5 * LOG_2PI).sum(-1)
-        letters = f.prior_precision + 0.0 * free[:, None]
-        prior_precision = home.concatenate([letters, size**-2.0], axis=1)
-        drawn = _times(h, f.told.theta) + f.told.pull
-        prior_pull = home.concatenate([letters * f.prior_mean, 0.0 * size], axis=1)
+        if sizes:
+            free = free - (np.log(size) + 0.5 * LOG_2PI).sum(-1)
+        letters = np.broadcast_to(f.prior_precision, (points, f.prior_precision.size))
+        prior_precision = np.concatenate([letters, size**-2.0], axis=1)
+        prior_pull = np.concatenate([letters * f.prior_mean, 0.0 * size], axis=1)
+        drawn = self._drawn
         upper, reach, slope, log_root, wide, told, log_width = self._solved(
             spread, prior_precision, drawn, drawn.sum(0) + prior_pull
         )
@@ -285,6 +297,12 @@ class Grouped:
             of_noise=0.0 * free,
             share=self._share(spread),
         )
+
+    @cached_property
+    def _drawn(self) -> np.ndarray:
+        """Where each group's runs draw its parameters, times their information."""
+        told = self.facts.told
+        return _times(told.information, told.theta) + told.pull
 
     def _solved(self, spread: Array, letters: Array, drawn: Array, pull: Array) -> tuple[Array, ...]:
         """Linear algebra of what the groups' runs say and the spreads.

@@ -61,7 +61,7 @@ def tools() -> SimpleNamespace:
     from numba.extending import intrinsic
 
     njit = numba.njit(fastmath=_FLAGS, error_model="numpy", nogil=True)
-    inline = numba.njit(fastmath=_FLAGS, error_model="numpy", inline="always")
+    inline = numba.njit(fastmath=_FLAGS, error_model="numpy", forceinline=True)
     bits, number = intrinsic(_bits), intrinsic(_number)
     c12, c11, c10, c9, c8, c7, c6, c5, c4, c3, c2, c1, c0 = _FACTORIALS
     s0, s1, s2, s3, s4, s5, s6 = _LOG_SERIES

@@ -17,11 +17,14 @@ from bayescale.model.lanes import bound
 __all__ = ["placing"]
 
 
+_LANES = 64  # points side by side: loops are short, and their setting out takes longer than few points
+
+
 @cache
-def placing(lanes: int) -> Callable[..., Any]:
-    """The loop for so many points side by side; see `Grouped._solved` for what it works out."""
-    factor = bound(_factor_loop, str(lanes), n=lanes)
-    return bound(_placing_loop, str(lanes), n=lanes, factor=factor)
+def placing() -> Callable[..., Any]:
+    """The loop that works out what `Grouped._solved` says."""
+    factor = bound(_factor_loop, str(_LANES), n=_LANES)
+    return bound(_placing_loop, str(_LANES), n=_LANES, factor=factor)
 
 
 def _placing_loop(
