@@ -3,7 +3,8 @@
 Nothing here holds more than a block of numbers at once, whatever the number of runs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -12,7 +13,11 @@ import numpy as np
 
 from bayescale.laws.elementwise import lgamma, log1p, sum_log1p
 from bayescale.laws.powers import with_logs
+from bayescale.laws.straight import NotStraight
+from bayescale.model.expected import expected
+from bayescale.model.group_loops import look_loop
 from bayescale.model.group_rows import Chunks, chunked
+from bayescale.model.lanes import LANES, alike, bound
 from bayescale.model.noise_scale import forward, log_slope
 from bayescale.model.spec import Spec
 from bayescale.priors import unlink
@@ -20,6 +25,7 @@ from bayescale.priors import unlink
 __all__ = ["ByGroup", "Mode", "looked", "modes", "residuals"]
 
 _BLOCK = 30_000  # numbers worked on at once: a few such arrays stay in a core's own cache
+_COMPILED = 20_000  # runs from which on compiled loops look at them
 _STEP = 1e-5  # of slopes by differences: they shape proposals only
 _LEAST = 0.02  # of the scatter at the start: groups of a run or two leave none
 
@@ -93,6 +99,16 @@ class ByGroup:
     def chunk_inputs(self) -> tuple[np.ndarray, ...]:
         """Scaled inputs in chunks."""
         return tuple(with_logs(x) for x in self.chunks.inputs)
+
+    @cached_property
+    def look(self) -> tuple[Callable[..., None], np.ndarray]:
+        """`look_loop` for the law, and what of the runs it reads, (chunk, place, number)."""
+        law, rows = self.spec.structure.law, self.chunks
+        pieces = expected(law, self.spec.structure.noise.on)
+        names = {"of_runs": pieces.piece, "of_runs_before": pieces.before, "of_runs_size": pieces.size}
+        inputs = alike(pieces, [np.asarray(x).ravel() for x in rows.inputs], rows.value.size)
+        loop = bound(look_loop, pieces.key, letters=len(law.parameters), **names)
+        return loop, inputs.reshape(*rows.value.shape, -1)
 
     def values(self, theta: np.ndarray) -> dict[str, np.ndarray]:
         """The law's parameters by letter, from the link scale along the last axis."""
@@ -305,6 +321,9 @@ def looked(
     mode : Mode
     away : array of shape (chunk, place)
     """
+    if curved and runs.value.size >= _COMPILED and theta.shape[1] < LANES:
+        with suppress(NotStraight):
+            return _looked_compiled(runs, theta, sigma, nu, drifting)
     rows, size, on = runs.chunks, theta.shape[1], runs.spec.structure.noise.on
     bends = rows.bends if drifting else rows.bends[..., :0]
     whole = size + bends.shape[-1]
@@ -333,7 +352,29 @@ def looked(
             weighed = along * weight[:, None]
             np.add.at(information, group, weighed @ along.swapaxes(1, 2))
             np.add.at(pull, group, (weighed @ np.nan_to_num(real)[..., None])[..., 0])
-    # Weights at the mode are those of reweighted least squares; the curvature of a heavy tail is less.
+    return _mode(theta, information, pull, sigma, nu), away
+
+
+def _mode(
+    theta: np.ndarray, information: np.ndarray, pull: np.ndarray, sigma: float, nu: float | None
+) -> Mode:
+    """Weights at the mode are those of reweighted least squares; the curvature of a heavy tail is less."""
     bent = 1.0 if nu is None else (nu + 1) / (nu + 3)
-    theta = np.concatenate([theta, np.zeros((len(theta), whole - size))], axis=1)
-    return Mode(theta, bent * information, pull, sigma, nu), away
+    theta = np.concatenate([theta, np.zeros((len(theta), pull.shape[1] - theta.shape[1]))], axis=1)
+    return Mode(theta, bent * information, pull, sigma, nu)
+
+
+def _looked_compiled(
+    runs: ByGroup, theta: np.ndarray, sigma: float, nu: float | None, drifting: bool
+) -> tuple[Mode, np.ndarray]:
+    """`looked` for many runs; see `look_loop`."""
+    loop, inputs = runs.look
+    rows = runs.chunks
+    bends = np.ascontiguousarray(rows.bends if drifting else rows.bends[..., :0])
+    whole = theta.shape[1] + bends.shape[-1]
+    information, pull = np.zeros((len(theta), whole, whole)), np.zeros((len(theta), whole))
+    away, error2 = np.empty(rows.value.shape), np.empty((0, 0)) if rows.error2 is None else rows.error2
+    given = (inputs, rows.value, rows.here, error2, bends, rows.group, np.ascontiguousarray(theta))
+    loop(*given, _STEP, float(sigma), 0.0 if nu is None else float(nu), away, information, pull)
+    lower = np.tril(information, -1)
+    return _mode(theta, information + lower.swapaxes(1, 2), pull, sigma, nu), away

@@ -14,13 +14,13 @@ import numpy as np
 from bayescale.laws import Law
 from bayescale.laws.straight import NotStraight, Tape
 from bayescale.model import group_loops as loops
+from bayescale.model.expected import expected
 from bayescale.model.group_facts import Placed
 from bayescale.model.grouped import LOG_2PI, Form, Grouped
-from bayescale.model.lanes import Pieces, bound, compiled
-from bayescale.model.noise import forward
+from bayescale.model.lanes import Pieces, alike, bound, compiled
 from bayescale.model.placing import placing
 from bayescale.model.tangent import Tangent
-from bayescale.priors import Prior, unlink
+from bayescale.priors import Prior
 
 __all__ = ["Fused", "fused"]
 
@@ -46,28 +46,28 @@ class Fused(Grouped):
 
     @cached_property
     def _near(self) -> np.ndarray:
-        return _alike(self._k.near, _numbers(self.near), self.n_groups)
+        return alike(self._k.near, _numbers(self.near), self.n_groups)
 
     @cached_property
     def _to_x(self) -> np.ndarray:
-        return _alike(self._k.to_x, _numbers(self.near), self.n_groups)
+        return alike(self._k.to_x, _numbers(self.near), self.n_groups)
 
     @cached_property
     def _of_far(self) -> np.ndarray:
         priors = [x for _, prior in self._population for x in prior.arguments.values()]
-        return _alike(self._k.far, [*_numbers(self.far), *priors], 1)[0]
+        return alike(self._k.far, [*_numbers(self.far), *priors], 1)[0]
 
     @cached_property
     def _of_free(self) -> np.ndarray:
         priors = [x for _, p in (*self.spreads, *self.sizes, *self.noises) for x in p.arguments.values()]
-        return _alike(self._k.free, priors, 1)[0]
+        return alike(self._k.free, priors, 1)[0]
 
     @cached_property
     def _rows(self) -> tuple[np.ndarray, ...]:
         """What runs give the law (run, number), values, squared known errors or none, and bends, in order."""
         assert self.runs is not None
         runs = self.runs
-        inputs = _alike(self._k.of_runs, [np.asarray(x) for x in runs.inputs], runs.value.size)
+        inputs = alike(self._k.of_runs, [np.asarray(x) for x in runs.inputs], runs.value.size)
         error2 = np.empty(0) if runs.error2 is None else runs.error2
         return inputs, runs.value, error2, np.ascontiguousarray(runs.bends), runs.edges
 
@@ -195,7 +195,7 @@ def _loops(form: Form) -> _Loops:
         If its law is no list of plain steps.
     """
     letters, pooled = len(form.law.parameters), np.array(form.pooled)
-    near, to_x, of_runs = _near(form, letters), _to_x(form, letters), _of_runs(form)
+    near, to_x, of_runs = _near(form, letters), _to_x(form, letters), expected(form.law, form.on)
     heavy = form.fixed_nu is not None or any(name == "nu" for name, _ in form.distributions)
     names: dict[str, Any] = {"letters": letters, "pooled": pooled, "heavy": heavy}
     for name, pieces in (("near", near), ("to_x", to_x), ("of_runs", of_runs)):
@@ -223,14 +223,6 @@ def _shared(form: Form) -> list[int]:
     """Letters that vary between groups for which something else stands in their coordinates x."""
     bent = {*form.near, *([] if form.floor is None else [form.floor])}
     return sorted(bent & set(form.pooled))
-
-
-def _alike(pieces: Pieces, given: list[Any], count: int) -> np.ndarray:
-    """What is alike for all lanes, (group or run, number)."""
-    with np.errstate(all="ignore"):
-        found = pieces.alike({f"x{i}": np.asarray(x) for i, x in enumerate(given)})
-    rows = [np.broadcast_to(x, count) for x in found]
-    return np.stack(rows, axis=-1, dtype=float) if rows else np.empty((count, 0))
 
 
 def _numbers(tangent: Tangent) -> list[Any]:
@@ -306,11 +298,3 @@ def _to_x(form: Form, letters: int) -> Pieces:
     tape, form_near = Tape(), (form.law, form.floor, form.near)
     tangent = _tangent(*form_near, tape.inputs("x", _size(*form_near)))
     return compiled(tape.steps([tangent.to_x(tape.inputs("p", letters))]), letters)
-
-
-def _of_runs(form: Form) -> Pieces:
-    """From inputs of a run and parameters of its group to what is expected, on the scale of the noise."""
-    law, tape = form.law, Tape()
-    inputs, theta = tape.inputs("x", len(law.inputs)), tape.inputs("p", len(law.parameters))
-    values = {k: unlink(kind, theta[i]) for i, (k, kind) in enumerate(law.parameters.items())}
-    return compiled(tape.steps([forward(form.on, law(*inputs, **values))]), theta.size)

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-__all__ = ["bend_loop", "fit_loop", "groups_loop", "points_loop", "tails_loop", "told_loop"]
+__all__ = ["bend_loop", "fit_loop", "groups_loop", "look_loop", "points_loop", "tails_loop", "told_loop"]
 
 _FLUSH = 8  # runs after which the product of their tails becomes a sum of logs
 
@@ -253,6 +253,44 @@ def tails_loop(error2, edges, constant, sigma, nu, away, found):
                 power = nu[i] + 1.0 if heavy else 1.0
                 fit = -0.5 * power * (total[w] + log(product[w]))
                 found[i, g] = fit + constant[g] + (edges[g + 1] - edges[g]) * each(sigma[i], nu[i], known)
+
+
+def look_loop(inputs, value, here, error2, bends, group, theta, step, sigma, nu, away, information, pull):
+    """What runs say at their group's parameters: see `bayescale.model.by_group.looked`.
+
+    Lanes are the parameters and the same with each moved by `step` in turn. Runs are in chunks (chunk, place),
+    `inputs` and `bends` (chunk, place, number).
+    """
+    chunks, places = value.shape
+    known, drifts = error2.size > 0, bends.shape[2]
+    whole = letters + drifts
+    s, along = np.zeros(of_runs_size * n), np.empty(whole)
+    for c in range(chunks):
+        g = group[c]
+        for a in range(letters):
+            for w in range(n):
+                s[a * n + w] = theta[g, a]
+            s[a * n + a + 1] += step
+        of_runs_before(s)
+        for r in range(places):
+            of_runs(inputs[c, r], s)
+            mean = s[letters * n]
+            real = value[c, r] - mean
+            away[c, r] = real
+            if here[c, r] == 0.0 or not -np.inf < real < np.inf:
+                continue
+            spread2 = sigma * sigma + (error2[c, r] if known else 0.0)
+            weight = (nu + 1.0) / (nu * spread2 + real * real) if nu > 0.0 else 1.0 / spread2
+            for a in range(letters):
+                slope = (s[letters * n + a + 1] - mean) / step
+                along[a] = slope if -np.inf < slope < np.inf else 0.0
+            for a in range(drifts):
+                along[letters + a] = bends[c, r, a]
+            for a in range(whole):
+                weighed = weight * along[a]
+                pull[g, a] += weighed * real
+                for b in range(a + 1):
+                    information[g, a, b] += weighed * along[b]
 
 
 def each_run(sigma, nu, known):

@@ -52,7 +52,7 @@ def grouped(spec: Spec) -> Grouped:
     runs = ByGroup(spec, factor)
     part = _fewer(runs, rng, _ENOUGH)
     some = _fewer(part, rng, max(_ENOUGH_TOGETHER // runs.n_groups, 20))
-    common = _common_mode(ByGroup(_as_one(some.spec), _ALL), bare, prior_mean, prior_precision, nu)
+    common = _common_mode(ByGroup(_as_one(some.spec), _ALL), prior_mean, prior_precision, nu)
     widths = np.array([width_between(s, k, factor) for k in letters])
     alone = modes(part, common.theta[0], 1 / widths**2, common.sigma, nu)
     alone = _noise_fitted(part, alone, 1 / widths**2, spec)
@@ -131,9 +131,10 @@ def _middle_nu(spec: Spec) -> float | None:
 
 
 def _common_mode(
-    runs: ByGroup, bare: Density, prior_mean: np.ndarray, precision: np.ndarray, nu: float | None
+    runs: ByGroup, prior_mean: np.ndarray, precision: np.ndarray, nu: float | None
 ) -> Mode:
     """Mode of all runs as one group, the best of a few climbs."""
+    bare = with_middle(Density(without_pooling(runs.spec)))
     s = bare.spec.structure
     found = bare.blocks(starting_points(bare, 32))
     starts = np.stack([link(kind, found[s.population(k)]) for k, kind in s.law.parameters.items()], -1)

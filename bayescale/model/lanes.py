@@ -18,9 +18,11 @@ from pathlib import Path
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from bayescale.laws.straight import Name, Steps
 
-__all__ = ["LANES", "Pieces", "bound", "compiled"]
+__all__ = ["LANES", "Pieces", "alike", "bound", "compiled"]
 
 LANES = 32
 """Points side by side."""
@@ -260,6 +262,14 @@ def _loops(steps: list[Step], wanted: set[Name], places: dict[Name, int], free: 
                 at = places.setdefault(name, max(places.values(), default=free - 1) + 1)
                 lines.append(f"        s[{at * LANES} + w] = {name}")
     return lines or ["    pass"]
+
+
+def alike(pieces: Pieces, given: list[Any], count: int) -> np.ndarray:
+    """What is alike for all lanes, (count, number), from each ``x``: one number, or `count` of them."""
+    with np.errstate(all="ignore"):
+        found = pieces.alike({f"x{i}": np.asarray(x) for i, x in enumerate(given)})
+    rows = [np.broadcast_to(x, count) for x in found]
+    return np.stack(rows, axis=-1, dtype=float) if rows else np.empty((count, 0))
 
 
 def _reciprocal(steps: Steps) -> Steps:

@@ -165,6 +165,7 @@ def _constant(spec: Spec) -> "xr.Dataset":
 
 def _as_dataset(frame: "pd.DataFrame") -> "xr.Dataset":
     """A table as it was fitted; an empty cell is NaN among numbers and empty text among text."""
+    import pandas as pd
     import xarray as xr
 
     variables = {}
@@ -173,7 +174,8 @@ def _as_dataset(frame: "pd.DataFrame") -> "xr.Dataset":
         if column.dtype.kind in "fiub":
             variables[str(name)] = ("row", column.to_numpy())
         else:
-            variables[str(name)] = ("row", np.asarray(column.fillna("").astype(str), dtype=str))
+            places, texts = pd.factorize(column.fillna("").astype(str))
+            variables[str(name)] = ("row", np.asarray(texts, dtype=str)[places])
     return xr.Dataset(variables)
 
 

@@ -164,7 +164,7 @@ def specify(
         value=value,
         error=_known_error(frame, part, value),
         index={f: index[f] for f in structure.every_factor},
-        run_ids=tuple(frame["run_id"].astype(str)),
+        run_ids=tuple(frame["run_id"].astype(str).to_numpy(dtype=object).tolist()),
         findings=tuple(dict.fromkeys(findings)),
         measured={k: measuring.placed(table, used[k], labels) for k, (table, _) in rows.items()},
     )
@@ -265,14 +265,15 @@ def _groups(
     frame: Any, *pools: Mapping[str, tuple[str, ...]]
 ) -> tuple[dict[str, tuple[str, ...]], dict[str, dict[str, tuple[int, ...]]], dict[str, np.ndarray]]:
     """Labels, positions of parts within pairs, and row indices of all factors."""
+    import pandas as pd
+
     factors = tuple(dict.fromkeys(f for pool in pools for fs in pool.values() for f in fs))
     plain = dict.fromkeys(c for f in factors for c in f.split(":"))
     labels: dict[str, tuple[str, ...]] = {}
     nesting: dict[str, dict[str, tuple[int, ...]]] = {}
     index: dict[str, np.ndarray] = {}
     for column in plain:
-        text = frame[column].astype(str).to_numpy(dtype=str)
-        names, index[column] = np.unique(text, return_inverse=True)
+        index[column], names = pd.factorize(frame[column].astype(str), sort=True)
         labels[column] = tuple(str(n) for n in names)
     for factor in (f for f in factors if ":" in f):
         parts = factor.split(":")

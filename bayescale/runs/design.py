@@ -312,6 +312,8 @@ def _mixtures(
     frame: "pd.DataFrame", mixture: Mapping[str, float], unknown: Mapping[str, str]
 ) -> list[Finding]:
     """Mixtures of modalities from which losses cannot tell what a token of each holds."""
+    import pandas as pd
+
     if not unknown:
         return []
     letters = ", ".join(unknown.values())
@@ -324,7 +326,7 @@ def _mixtures(
         return [Finding("one-modality", "note", told)]
     tokens = np.stack([numbers(frame, c) / typical for c, typical in mixture.items()])
     shares = dict(zip(mixture, tokens / tokens.sum(0), strict=True))
-    family = frame["family"].astype(str).to_numpy(dtype=str)
+    family, _ = pd.factorize(frame["family"].astype(str))
     within = {c: _within(share, family) for c, share in shares.items()}
     said = {c: f"{c} {np.median(share):.0%} of tokens" for c, share in shares.items()}
     mend = f"Vary the mixture within a family (runs of one modality alone teach most), or {mend}."
@@ -351,7 +353,6 @@ def _mixtures(
 
 
 def _within(share: np.ndarray, family: np.ndarray) -> float:
-    """Standard deviation of a share about the mean of its family."""
-    _, index = np.unique(family, return_inverse=True)
-    means = np.bincount(index, weights=share) / np.bincount(index)
-    return float(np.sqrt(np.mean((share - means[index]) ** 2)))
+    """Standard deviation of a share about the mean of its family; `family` holds numbers from 0 up."""
+    means = np.bincount(family, weights=share) / np.bincount(family)
+    return float(np.sqrt(np.mean((share - means[family]) ** 2)))
