@@ -11,6 +11,7 @@ the exact one.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -32,7 +33,11 @@ ENOUGH = 0.1
 
 _WALKERS, _FEWER = 32, 8  # for each chain that was asked for, and where moves are costly
 _STAGES = (1, 1, 2, 2)  # batches of moves of the warm-up, between which coordinates are fitted anew
-_FORGOTTEN = 2  # batches after which walkers have forgotten where they began
+_FORGOTTEN = 3  # batches after which walkers at draws of another density have forgotten where they began
+_LENGTHS, _MORE = (
+    4,
+    2,
+)  # times what walkers remember that a warm-up must last, and how often it is made longer
 _WANTED = 0.5  # effective draws for each draw asked for: with fewer, each kept draw takes twice the moves
 _LONGEST = 16  # moves for each kept draw of a walker, at most
 _MOST_WORK = 500_000_000  # runs times moves, after which a modest number of effective draws must do
@@ -158,6 +163,7 @@ def _walked(
         )
         trail: list[tuple[np.ndarray, np.ndarray]] = []
         accepted, moves, thin, partial = np.zeros(2), 0, 1, False
+        warm, more = BATCH * (sum(_STAGES) if before is None else _FORGOTTEN), _MORE
         with progress(f"{walkers} walkers", each * _LONGEST, settings.progressbar) as advance:
             try:
                 while True:
@@ -168,9 +174,14 @@ def _walked(
                         accepted, moves = accepted + shares, moves + BATCH
                         advance(BATCH, "")
                     kept = _kept(trail[:each], shape, moves, accepted, partial)
-                    if _enough(walk.parts, kept, settings) or thin >= _LONGEST:
+                    if not _enough(walk.parts, kept, settings) and thin < _LONGEST:
+                        trail, thin = trail[1::2], 2 * thin
+                        continue
+                    if warm * kept.worth >= _LENGTHS * kept.moves or not more:
                         break
-                    trail, thin = trail[1::2], 2 * thin
+                    # The warm-up was short beside how long walkers remember: these moves are part of it.
+                    shape, state = _refitted(walk, _places(shape, trail))
+                    warm, more, moves, accepted, trail = warm + moves, more - 1, 0, np.zeros(2), []
             except KeyboardInterrupt:
                 partial = True
                 if not trail:
@@ -202,12 +213,23 @@ def _warmed(walk: Walk, rng: np.random.Generator, walkers: int) -> tuple[Walk, S
         for _ in range(batches):
             state, v, u, accepted = walk.moved(shape, state, rng)
             walk = walk.used_to(accepted[0] / BATCH)
-            trail += [where(shape, *place) for place in zip(v, u, strict=True)]
-        late = trail[len(trail) // 3 :]
-        c, q = (np.concatenate(part) for part in zip(*late, strict=True))
-        shape = fitted(c, q, parts.n_free, parts.n_noise)
-        state = walk.begin(shape, shape.of_common(trail[-1][0]), shape.of_q(trail[-1][1]))
+            trail += _places(shape, zip(v, u, strict=True))
+        shape, state = _refitted(walk, trail[len(trail) // 3 :])
     return walk, shape, state
+
+
+def _places(
+    shape: Shape, trail: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Common coordinates and those of the groups, move by move."""
+    return [where(shape, v, u) for v, u in trail]
+
+
+def _refitted(walk: Walk, places: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Shape, State]:
+    """The shape of these draws, and walkers where the last of them are."""
+    c, q = (np.concatenate(part) for part in zip(*places, strict=True))
+    shape = fitted(c, q, walk.parts.n_free, walk.parts.n_noise)
+    return shape, walk.begin(shape, shape.of_common(places[-1][0]), shape.of_q(places[-1][1]))
 
 
 def _continued(

@@ -82,7 +82,9 @@ class Shape(NamedTuple):
         slope = 6 * t * left * rise / width + m0 * left * (1 - 3 * t) + m1 * t * (3 * t - 2)
         beyond = np.nonzero(w != inside)
         if beyond[0].size:
-            level[beyond], slope[beyond] = self._tail(w[beyond], inside[beyond], level[beyond], slope[beyond], beyond[1])
+            level[beyond], slope[beyond] = self._tail(
+                w[beyond], inside[beyond], level[beyond], slope[beyond], beyond[1]
+            )
         return level, slope
 
     def _tail(

@@ -270,7 +270,9 @@ def _free(form: Form, letters: int) -> Pieces:
     x = tape.inputs("x", sum(len(prior.arguments) for _, prior in priors))
     stood = _with_stand_ins(priors, x)
     values = [prior.constrain(q[i]) for i, prior in enumerate(stood)]
-    return compiled(tape.steps([values, [p.log_density_free(q[i]) for i, p in enumerate(stood)]]), len(priors))
+    return compiled(
+        tape.steps([values, [p.log_density_free(q[i]) for i, p in enumerate(stood)]]), len(priors)
+    )
 
 
 def _with_stand_ins(priors: tuple[tuple[str, Prior], ...], x: np.ndarray) -> list[Prior]:

@@ -1,6 +1,4 @@
-"""The numbers of a study sampled group by group, and what a point of its common part settles.
-
-"""
+"""The numbers of a study sampled group by group, and what a point of its common part settles."""
 
 from typing import NamedTuple
 

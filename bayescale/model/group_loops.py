@@ -158,7 +158,14 @@ def fit_loop(inputs, value, error2, bends, edges, constant, theta, sigma, nu, aw
     points, groups, whole = theta.shape
     known, kept = error2.size > 0, away.size > 0
     # Places of a lane: those of the formula, then these.
-    law, product, total, over, spread2, width = letters, of_runs_size, of_runs_size + 1, of_runs_size + 2, of_runs_size + 3, of_runs_size + 4
+    law, product, total, over, spread2, width = (
+        letters,
+        of_runs_size,
+        of_runs_size + 1,
+        of_runs_size + 2,
+        of_runs_size + 3,
+        of_runs_size + 4,
+    )
     s = np.zeros((of_runs_size + 5) * n)
     for low in range(0, points, n):
         high = min(low + n, points)

@@ -130,9 +130,7 @@ def _middle_nu(spec: Spec) -> float | None:
     return float(np.median(spec.structure.priors["nu"].sample(np.random.default_rng(0), 1000)))
 
 
-def _common_mode(
-    runs: ByGroup, prior_mean: np.ndarray, precision: np.ndarray, nu: float | None
-) -> Mode:
+def _common_mode(runs: ByGroup, prior_mean: np.ndarray, precision: np.ndarray, nu: float | None) -> Mode:
     """Mode of all runs as one group, the best of a few climbs."""
     bare = with_middle(Density(without_pooling(runs.spec)))
     s = bare.spec.structure

@@ -30,7 +30,9 @@ LANES = 32
 _LN2_HIGH, _LN2_LOW, _LOG2E = 6.93147180369123816490e-01, 1.90821492927058770002e-10, 1.4426950408889634
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: added to a number, its low bits are the nearest whole number
 _MAGIC_BITS, _ROOT_HALF_BITS = 0x4338000000000000, 0x3FE6A09E667F3BCD
-_FACTORIALS = tuple(1.0 / x for x in (479001600, 39916800, 3628800, 362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1))
+_FACTORIALS = tuple(
+    1.0 / x for x in (479001600, 39916800, 3628800, 362880, 40320, 5040, 720, 120, 24, 6, 2, 1, 1)
+)
 _LOG_SERIES = (
     1.479819860511658591e-01,
     1.531383769920937332e-01,
@@ -193,7 +195,11 @@ def bound(loop: Callable[..., Any], key: str = "", **names: Any) -> Callable[...
 def _made(*lines: str) -> Callable[..., Any]:
     """A function from its source."""
     text = "\n".join(lines)
-    given = {"__name__": __name__, **tools().words} | {"inf": float("inf"), "nan": float("nan"), "sqrt": math.sqrt}
+    given = {"__name__": __name__, **tools().words} | {
+        "inf": float("inf"),
+        "nan": float("nan"),
+        "sqrt": math.sqrt,
+    }
     exec(compile(text, __file__, "exec"), given)  # noqa: S102 (made of steps and numbers only)
     made = given[lines[0].removeprefix("def ").partition("(")[0]]
     made.__qualname__ = f"{made.__name__}_{_digest(text)}"
@@ -255,7 +261,10 @@ def _loops(steps: list[Step], wanted: set[Name], places: dict[Name, int], free: 
         long = [i for i, (_, function, _) in enumerate(rest) if function in _LONG]
         part, rest = rest[: long[0] + 1 if long else None], rest[long[0] + 1 if long else len(rest) :]
         after = {g for _, _, given in rest for g in given} | wanted
-        lines += [f"    for w in range({LANES}):", *_loads({g for _, _, given in part for g in given}, places)]
+        lines += [
+            f"    for w in range({LANES}):",
+            *_loads({g for _, _, given in part for g in given}, places),
+        ]
         for name, function, given in part:
             lines.append(f"        {_step(name, function, given)}")
             if name in after:
