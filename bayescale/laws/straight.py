@@ -15,10 +15,32 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 __all__ = ["NotStraight", "Steps", "Tape"]
 
 _MOST = 4_000  # steps
-_SAME = {"true_divide": "divide", "absolute": "absolute", "fabs": "absolute"}
+_SAME = {"true_divide": "divide", "fabs": "absolute"}
 _KNOWN = frozenset(
-    "add subtract multiply divide negative power exp log log1p expm1 sqrt square absolute reciprocal maximum "
-    "minimum greater greater_equal less less_equal equal not_equal where".split()
+    {
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "negative",
+        "absolute",
+        "reciprocal",
+        "square",
+        "sqrt",
+        "exp",
+        "expm1",
+        "log",
+        "log1p",
+        "maximum",
+        "minimum",
+        "greater",
+        "greater_equal",
+        "less",
+        "less_equal",
+        "equal",
+        "not_equal",
+        "where",
+    }
 )
 _WHOLE = 8  # powers up to which a number is multiplied by itself
 
@@ -39,7 +61,7 @@ class Steps:
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray | float]:
         """The results by NumPy, of inputs by name."""
-        known: dict[Name, Any] = dict(inputs)
+        known: dict[Name, Any] = {**inputs}
         for name, function, given in self.steps:
             known[name] = getattr(np, function)(*(g if isinstance(g, float) else known[g] for g in given))
         return [r if isinstance(r, float) else known[r] for r in self.results]

@@ -23,10 +23,11 @@ def expected(law: Law, on: On) -> Pieces:
 
 
 class _Key:
-    """Laws of one formula, inputs and parameters are one."""
+    """A law on a scale; laws of one formula, with the same inputs and kinds of parameters, are one."""
 
     def __init__(self, law: Law, on: On) -> None:
-        self.law, self.on = law, on
+        self.law = law
+        self.on: On = on
         kinds = tuple((k, kind.support) for k, kind in law.parameters.items())
         self._key = (law.formula, law.inputs, kinds, tuple(sorted(law.held.items())), on)
 

@@ -139,7 +139,7 @@ class Fused(Grouped):
         return np.where(found == found, found, -np.inf), theta
 
     def fit(self, placed: Placed, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log density of the runs of each group, and how far each run lies from the law, where that is kept."""
+        """Log density of the runs of each group, and how far each lies from the law, where that is kept."""
         found, points = np.empty(theta.shape[:2]), len(theta)
         away = np.empty((self.n_rows if self.n_rows * points <= _MOST_AWAY else 0, points))
         if self.form.compressed:
@@ -164,7 +164,8 @@ class Fused(Grouped):
     def _noise(self, placed: Placed) -> tuple[np.ndarray, np.ndarray]:
         """Scale and degrees of freedom at each point; none of those for normal noise."""
         sigma, nu = placed.noise["sigma"], placed.noise.get("nu", self.form.fixed_nu)
-        return sigma, np.broadcast_to(0.0 if nu is None else np.asarray(nu, dtype=float), sigma.shape).copy()
+        tails = np.broadcast_to(0.0 if nu is None else np.asarray(nu, dtype=float), sigma.shape)
+        return sigma.copy(), tails.copy()
 
 
 @dataclass(frozen=True)
@@ -282,7 +283,7 @@ def _with_stand_ins(priors: tuple[tuple[str, Prior], ...], x: np.ndarray) -> lis
 
 
 def _near(form: Form, letters: int) -> Pieces:
-    """From x, population values, spreads and shares to parameters, log density of the effects, and effects."""
+    """From x, population values, spreads and shares to parameters, log density, and effects."""
     tape, pooled, shared = Tape(), np.array(form.pooled), _shared(form)
     p = tape.inputs("p", 2 * letters + pooled.size + len(shared))
     x, population, spread = p[:letters], p[letters : 2 * letters], p[2 * letters : 2 * letters + pooled.size]

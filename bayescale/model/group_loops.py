@@ -1,11 +1,12 @@
-"""Loops over points and groups, written to be compiled: see `bayescale.model.fused`, which binds their names.
+"""Loops over points and groups, written to be compiled: `bayescale.model.fused` binds their names.
 
-Points stand side by side in lanes, `n` of them; what a formula reads and finds for each stands in a flat array
-`s`, as `bayescale.model.lanes.Pieces` lays it out. The last lanes of a short block repeat its last point.
+Points stand side by side in lanes, `n` of them; what a formula reads and finds for each stands in a flat
+array `s`, as `bayescale.model.lanes.Pieces` lays it out. The last lanes of a short block repeat its last
+point.
 
-Names bound to a form of study: `letters` and `pooled`, how many parameters and where those that vary are;
-`near`, `to_x` and `of_runs`, pieces of formulas with their `before` and number of places; `heavy`, whether tails
-are those of Student-t noise.
+Names bound to a form of study: `letters` and `pooled`, how many parameters there are and where those that
+vary; `near`, `to_x` and `of_runs`, pieces of formulas, with their `before` and number of places; `heavy`,
+whether tails are those of Student-t noise.
 """
 
 # ruff: noqa: F821
@@ -154,7 +155,7 @@ def told_loop(numbers, theta, mode, pull, information, found):
 
 
 def fit_loop(inputs, value, error2, bends, edges, constant, theta, sigma, nu, away, found):
-    """Log density of the runs of each group, and how far each run lies from the law, where `away` has room."""
+    """Log density of the runs of each group, and how far each lies from the law, where `away` has room."""
     points, groups, whole = theta.shape
     known, kept = error2.size > 0, away.size > 0
     # Places of a lane: those of the formula, then these.
@@ -265,8 +266,8 @@ def tails_loop(error2, edges, constant, sigma, nu, away, found):
 def look_loop(inputs, value, here, error2, bends, group, theta, step, sigma, nu, away, information, pull):
     """What runs say at their group's parameters: see `bayescale.model.by_group.looked`.
 
-    Lanes are the parameters and the same with each moved by `step` in turn. Runs are in chunks (chunk, place),
-    `inputs` and `bends` (chunk, place, number).
+    Lanes are the parameters and the same with each moved by `step` in turn. Runs are in chunks, shape
+    (chunk, place); `inputs` and `bends` are (chunk, place, number).
     """
     chunks, places = value.shape
     known, drifts = error2.size > 0, bends.shape[2]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from bayescale.laws import Law
-from bayescale.laws.elementwise import Array, library, log, where
+from bayescale.laws.elementwise import Array, library, where
 from bayescale.model.by_group import ByGroup
 from bayescale.model.drift import EXCESS, SIZE, WEIGHTS, sizes_at
 from bayescale.model.group_facts import Facts, Placed

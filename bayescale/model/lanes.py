@@ -66,7 +66,8 @@ def tools() -> SimpleNamespace:
 
     njit = numba.njit(fastmath=_FLAGS, error_model="numpy", nogil=True)
     inline = numba.njit(fastmath=_FLAGS, error_model="numpy", forceinline=True)
-    bits, number = intrinsic(_bits), intrinsic(_number)
+    bits: Any = intrinsic(_bits)
+    number: Any = intrinsic(_number)
     c12, c11, c10, c9, c8, c7, c6, c5, c4, c3, c2, c1, c0 = _FACTORIALS
     s0, s1, s2, s3, s4, s5, s6 = _LOG_SERIES
     log2e, high, low, magic, inf, nan = _LOG2E, _LN2_HIGH, _LN2_LOW, _MAGIC, float("inf"), float("nan")
@@ -159,9 +160,9 @@ def _number(_: Any, x: Any) -> Any:
 class Pieces:
     """A formula's steps as loops over the lanes.
 
-    Inputs of the formula are ``x0, x1, ...``, alike for all lanes, and ``p0, p1, ...``, of which each lane has
-    its own. These and the results stand in one flat array `s`, number ``i`` of lane ``w`` at ``i * LANES + w``:
-    first the inputs, from `first` on the results, and after them what is worked out once.
+    Inputs of the formula are ``x0, x1, ...``, alike for all lanes, and ``p0, p1, ...``, of which each lane
+    has its own. These and the results stand in one flat array `s`, number ``i`` of lane ``w`` at place
+    ``i * LANES + w``: first the inputs, then the results, then what is worked out on the way.
 
     Attributes
     ----------
@@ -229,7 +230,7 @@ type Step = tuple[str, str, tuple[Name, ...]]
 
 
 def compiled(steps: Steps, first: int) -> Pieces:
-    """The loops of a formula, with results from place `first` on."""
+    """The loops of a formula, with results from number `first` on."""
     steps = _reciprocal(steps)
     kinds = _kinds(steps)
     whole = [step for step in steps.steps if kinds[step[0]] in ("", "x")]
@@ -240,14 +241,19 @@ def compiled(steps: Steps, first: int) -> Pieces:
     numbers = sorted(g for g in used if isinstance(g, str) and _kind(g, kinds) in ("", "x"))
     places: dict[Name, int] = {}
     free = first + len(results)
-    before = ["def before(s):", *_loops(early, {n for n, _, _ in early} & used, places, free)]
+    before = ["def before(s):", *_loops(early, used, places, free)]
     piece = ["def piece(x, s):", *(f"    {name} = x[{i}]" for i, name in enumerate(numbers))]
     piece += _loops(late, set(results), places, free)
     piece += [f"    for w in range({LANES}):", *_loads(set(results), places)]
     piece += [f"        s[{(first + i) * LANES} + w] = {_text(r)}" for i, r in enumerate(results)]
     size = max([first + len(results), *(at + 1 for at in places.values())])
-    loops = [_made(*lines) for lines in (before, piece)]
-    return Pieces(Steps(tuple(whole), tuple(numbers)), *loops, size, _digest("".join(before + piece)))
+    return Pieces(
+        Steps(tuple(whole), tuple(numbers)),
+        _made(*before),
+        _made(*piece),
+        size,
+        _digest("".join(before + piece)),
+    )
 
 
 def _loops(steps: list[Step], wanted: set[Name], places: dict[Name, int], free: int) -> list[str]:
@@ -303,9 +309,7 @@ def _kinds(steps: Steps) -> dict[Name, str]:
 
 
 def _kind(name: Name, kinds: dict[Name, str]) -> str:
-    if isinstance(name, float):
-        return ""
-    return kinds.get(name, name[0])
+    return kinds.get(name, name[0]) if isinstance(name, str) else ""
 
 
 def _loads(names: set[Name], kept: dict[Name, int]) -> list[str]:
@@ -319,7 +323,7 @@ def _loads(names: set[Name], kept: dict[Name, int]) -> list[str]:
 
 
 def _text(name: Name) -> str:
-    return repr(name) if isinstance(name, float) else name
+    return name if isinstance(name, str) else repr(name)
 
 
 def _step(name: str, function: str, given: tuple[Name, ...]) -> str:
