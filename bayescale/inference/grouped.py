@@ -33,6 +33,7 @@ ENOUGH = 0.1
 
 _WALKERS, _FEWER = 32, 8  # for each chain that was asked for, and where moves are costly
 _STAGES = (1, 1, 2, 2)  # batches of moves of the warm-up, between which coordinates are fitted anew
+_USUAL = 128  # walkers that those are meant for
 _FORGOTTEN = 3  # batches after which walkers at draws of another density have forgotten where they began
 _LENGTHS, _MORE = (
     4,
@@ -157,35 +158,36 @@ def _walked(
 ) -> _Kept:
     """A warm-up, unless there are draws from before to begin at, and the draws to keep."""
     each = -(-settings.draws * settings.chains // walkers)
-    with np.errstate(all="ignore"):
+    bar = progress(f"{walkers} walkers", each * _LONGEST, settings.progressbar)
+    with np.errstate(all="ignore"), bar as advance:
+        advance(0, "warming up; the first time for a law its loops are compiled")
         walk, shape, state = (
             _warmed(walk, rng, walkers) if before is None else _continued(walk, rng, walkers, before)
         )
         trail: list[tuple[np.ndarray, np.ndarray]] = []
         accepted, moves, thin, partial = np.zeros(2), 0, 1, False
-        warm, more = BATCH * (sum(_STAGES) if before is None else _FORGOTTEN), _MORE
-        with progress(f"{walkers} walkers", each * _LONGEST, settings.progressbar) as advance:
-            try:
-                while True:
-                    while len(trail) < each:
-                        state, v, u, shares = walk.moved(shape, state, rng)
-                        chosen = np.arange(moves + 1, moves + 1 + BATCH) % thin == 0
-                        trail += list(zip(v[chosen], u[chosen], strict=True))
-                        accepted, moves = accepted + shares, moves + BATCH
-                        advance(BATCH, "")
-                    kept = _kept(trail[:each], shape, moves, accepted, partial)
-                    if not _enough(walk.parts, kept, settings) and thin < _LONGEST:
-                        trail, thin = trail[1::2], 2 * thin
-                        continue
-                    if warm * kept.worth >= _LENGTHS * kept.moves or not more:
-                        break
-                    # The warm-up was short beside how long walkers remember: these moves are part of it.
-                    shape, state = _refitted(walk, _places(shape, trail))
-                    warm, more, moves, accepted, trail = warm + moves, more - 1, 0, np.zeros(2), []
-            except KeyboardInterrupt:
-                partial = True
-                if not trail:
-                    raise KeyboardInterrupt("interrupted before the first draw was kept") from None
+        warm, more = BATCH * (sum(_stages(walkers)) if before is None else _FORGOTTEN), _MORE
+        try:
+            while True:
+                while len(trail) < each:
+                    state, v, u, shares = walk.moved(shape, state, rng)
+                    chosen = np.arange(moves + 1, moves + 1 + BATCH) % thin == 0
+                    trail += list(zip(v[chosen], u[chosen], strict=True))
+                    accepted, moves = accepted + shares, moves + BATCH
+                    advance(BATCH, "")
+                kept = _kept(trail[:each], shape, moves, accepted, partial)
+                if not _enough(walk.parts, kept, settings) and thin < _LONGEST:
+                    trail, thin = trail[1::2], 2 * thin
+                    continue
+                if warm * kept.worth >= _LENGTHS * kept.moves or not more:
+                    break
+                # The warm-up was short beside how long walkers remember: these moves are part of it.
+                shape, state = _refitted(walk, _places(shape, trail))
+                warm, more, moves, accepted, trail = warm + moves, more - 1, 0, np.zeros(2), []
+        except KeyboardInterrupt:
+            partial = True
+            if not trail:
+                raise KeyboardInterrupt("interrupted before the first draw was kept") from None
     return _kept(trail[:each], shape, moves, accepted, partial)
 
 
@@ -209,13 +211,18 @@ def _warmed(walk: Walk, rng: np.random.Generator, walkers: int) -> tuple[Walk, S
     shape = first_shape(*parts.guess(), parts.n_free, parts.n_noise, parts.n_groups, parts.n_pooled)
     state = _begin(walk, shape, rng, walkers)
     trail: list[tuple[np.ndarray, np.ndarray]] = []
-    for batches in _STAGES:
+    for batches in _stages(walkers):
         for _ in range(batches):
             state, v, u, accepted = walk.moved(shape, state, rng)
             walk = walk.used_to(accepted[0] / BATCH)
             trail += _places(shape, zip(v, u, strict=True))
         shape, state = _refitted(walk, trail[len(trail) // 3 :])
     return walk, shape, state
+
+
+def _stages(walkers: int) -> tuple[int, ...]:
+    """Batches of moves of the warm-up: few walkers need more of them for as many draws."""
+    return tuple(max(1, _USUAL // walkers) * batches for batches in _STAGES)
 
 
 def _places(

@@ -27,7 +27,10 @@ _EASY = 0.4  # share of common moves accepted, from which on they are
 
 
 class Parts(Protocol):
-    """A log density in a common part and one for each group; coordinates are near normal but for the free."""
+    """A log density in a common part and one for each group; coordinates are near normal but for the free.
+
+    Arrays that its methods give are the walkers', who write over them.
+    """
 
     @property
     def n_free(self) -> int:
