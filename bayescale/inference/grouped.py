@@ -39,7 +39,7 @@ _LENGTHS, _MORE = (
     4,
     2,
 )  # times what walkers remember that a warm-up must last, and how often it is made longer
-_WANTED = 0.5  # effective draws for each draw asked for: with fewer, each kept draw takes twice the moves
+_WANTED = 0.6  # effective draws for each draw asked for: with fewer, each kept draw takes twice the moves
 _LONGEST = 16  # moves for each kept draw of a walker, at most
 _MOST_WORK = 500_000_000  # runs times moves, after which a modest number of effective draws must do
 _STUCK = 0.02  # share of moves accepted, below which they lead nowhere
