@@ -39,9 +39,11 @@ _LENGTHS, _MORE = (
     4,
     2,
 )  # times what walkers remember that a warm-up must last, and how often it is made longer
-_WANTED = 0.6  # effective draws for each draw asked for: with fewer, each kept draw takes twice the moves
+_WANTED = 0.7  # effective draws for each draw asked for: with fewer, each kept draw takes twice the moves
+_LESS = 0.85  # of that, each time
 _LONGEST = 16  # moves for each kept draw of a walker, at most
 _MOST_WORK = 500_000_000  # runs times moves, after which a modest number of effective draws must do
+_MODEST = 300.0
 _STUCK = 0.02  # share of moves accepted, below which they lead nowhere
 
 _MANY, _MANY_EACH = 4_000, 300  # runs, and runs of a group, from which on they are first taken as normal
@@ -176,10 +178,10 @@ def _walked(
                     accepted, moves = accepted + shares, moves + BATCH
                     advance(BATCH, "")
                 kept = _kept(trail[:each], shape, moves, accepted, partial)
-                if not _enough(walk.parts, kept, settings) and thin < _LONGEST:
+                if not _enough(walk.parts, kept, settings, thin) and thin < _LONGEST:
                     trail, thin = trail[1::2], 2 * thin
                     continue
-                if warm * kept.worth >= _LENGTHS * kept.moves or not more:
+                if warm * kept.worth >= _LENGTHS * kept.moves or not more or _costly(walk.parts, kept):
                     break
                 # The warm-up was short beside how long walkers remember: these moves are part of it.
                 shape, state = _refitted(walk, _places(shape, trail))
@@ -191,11 +193,16 @@ def _walked(
     return _kept(trail[:each], shape, moves, accepted, partial)
 
 
-def _enough(parts: Parts, kept: _Kept, settings: Settings) -> bool:
-    wanted = _WANTED * settings.draws * settings.chains
-    if kept.moves * _cost(parts) > _MOST_WORK:
-        wanted = min(wanted, 400.0)
+def _enough(parts: Parts, kept: _Kept, settings: Settings, thin: int) -> bool:
+    """Whether draws so far apart do; twice as far costs as much as all before, so each time less does."""
+    wanted = _WANTED * _LESS ** np.log2(thin) * settings.draws * settings.chains
+    if _costly(parts, kept):
+        wanted = min(wanted, _MODEST)
     return kept.worth >= wanted or kept.accepted.min() < _STUCK
+
+
+def _costly(parts: Parts, kept: _Kept) -> bool:
+    return kept.moves * _cost(parts) > _MOST_WORK
 
 
 def _kept(
