@@ -2,8 +2,8 @@ r"""Metropolis moves group by group, in coordinates where the posterior is close
 
 Moves are those of `bayescale.inference.moves`. Common coordinates move together; those of the groups all at
 once, and each group accepts for itself, so that a hundred groups cost no more moves than one. No gradient is
-taken; many walkers share every call. In a warm-up the coordinates
-are brought nearer still to normal by the walkers' own draws.
+taken; many walkers share every call. In a warm-up the coordinates are brought nearer still to normal by the
+walkers' own draws.
 
 Of many runs the same moves are first made over what the runs say taken to be normal, which costs nothing by
 the run. Weights by the exact density at some of those draws then certify them, or send the walkers on to
@@ -35,15 +35,13 @@ _WALKERS, _FEWER = 32, 8  # for each chain that was asked for, and where moves a
 _STAGES = (1, 1, 2, 2)  # batches of moves of the warm-up, between which coordinates are fitted anew
 _USUAL = 128  # walkers that those are meant for
 _FORGOTTEN = 3  # batches after which walkers at draws of another density have forgotten where they began
-_LENGTHS, _MORE = (
-    4,
-    2,
-)  # times what walkers remember that a warm-up must last, and how often it is made longer
+_LENGTHS = 4  # times what walkers remember that a warm-up must last
+_MORE = 2  # times that it is made longer for that
 _WANTED = 0.7  # effective draws for each draw asked for: with fewer, each kept draw takes twice the moves
 _LESS = 0.85  # of that, each time
 _LONGEST = 16  # moves for each kept draw of a walker, at most
 _MOST_WORK = 500_000_000  # runs times moves, after which a modest number of effective draws must do
-_MODEST = 300.0
+_MODEST = 300.0  # of them
 _STUCK = 0.02  # share of moves accepted, below which they lead nowhere
 
 _MANY, _MANY_EACH = 4_000, 300  # runs, and runs of a group, from which on they are first taken as normal

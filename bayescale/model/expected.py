@@ -1,6 +1,7 @@
 """What a law expects of a run, as loops over parameter values side by side."""
 
 from functools import lru_cache
+from typing import Any
 
 from bayescale.laws import Law
 from bayescale.laws.straight import Tape
@@ -8,7 +9,7 @@ from bayescale.model.lanes import Pieces, compiled
 from bayescale.model.noise_scale import On, forward
 from bayescale.priors import unlink
 
-__all__ = ["expected"]
+__all__ = ["expected", "law_key"]
 
 
 def expected(law: Law, on: On) -> Pieces:
@@ -22,14 +23,19 @@ def expected(law: Law, on: On) -> Pieces:
     return _expected(_Key(law, on))
 
 
+def law_key(law: Law) -> tuple[Any, ...]:
+    """Equal for laws of one formula, with the same inputs, kinds of parameters and numbers held."""
+    kinds = tuple((k, kind.name, kind.support) for k, kind in law.parameters.items())
+    return law.formula, law.inputs, kinds, tuple(sorted(law.held.items()))
+
+
 class _Key:
-    """A law on a scale; laws of one formula, with the same inputs and kinds of parameters, are one."""
+    """A law on a scale."""
 
     def __init__(self, law: Law, on: On) -> None:
         self.law = law
         self.on: On = on
-        kinds = tuple((k, kind.support) for k, kind in law.parameters.items())
-        self._key = (law.formula, law.inputs, kinds, tuple(sorted(law.held.items())), on)
+        self._key = (*law_key(law), on)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Key) and self._key == other._key

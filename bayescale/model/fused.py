@@ -98,43 +98,19 @@ class Fused(Grouped):
 
     def _bent(self, placed: Placed, half: np.ndarray) -> Placed:
         base, effect = np.empty((*half.shape[:2], placed.theta.shape[1])), np.empty(half.shape)
-        self._k.bend(
-            self._near,
-            self._to_x,
-            placed.base,
-            placed.effect,
-            placed.spread,
-            placed.theta,
-            self._shares(placed),
-            placed.upper,
-            placed.reach,
-            half,
-            base,
-            effect,
-        )
+        self._k.bend(self._near, self._to_x, *self._standing(placed), placed.reach, half, base, effect)
         return placed._replace(base=base, effect=effect)
 
-    def _shares(self, placed: Placed) -> np.ndarray:
-        """How far what bends is settled by a group's own runs, (point, group, letter that bends)."""
+    def _standing(self, placed: Placed) -> tuple[np.ndarray, ...]:
+        """Where groups stand, as loops take it; last but one, how far what bends is settled by own runs."""
         shares = [placed.share[at] for at in sorted(placed.share)]
-        shape = (len(placed.spread), self.n_groups)
-        return np.stack(shares, axis=-1) if shares else np.empty((*shape, 0))
+        share = np.stack(shares, axis=-1) if shares else np.empty((len(placed.spread), self.n_groups, 0))
+        return placed.base, placed.effect, placed.spread, placed.theta, share, placed.upper
 
     def of_groups(self, placed: Placed, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log density of each group's part but for its runs, and its parameters."""
         theta, found = np.empty((*q.shape[:2], placed.theta.shape[1])), np.empty(q.shape[:2])
-        self._k.groups(
-            self._near,
-            placed.base,
-            placed.effect,
-            placed.spread,
-            placed.theta,
-            self._shares(placed),
-            placed.upper,
-            np.ascontiguousarray(q),
-            theta,
-            found,
-        )
+        self._k.groups(self._near, *self._standing(placed), np.ascontiguousarray(q), theta, found)
         found -= placed.log_width + 0.5 * self.n_pooled * LOG_2PI
         return np.where(found == found, found, -np.inf), theta
 
@@ -203,7 +179,7 @@ def _loops(form: Form) -> _Loops:
         names |= {name: pieces.piece, f"{name}_before": pieces.before, f"{name}_size": pieces.size}
     names["near_results"] = 2 * letters + pooled.size + len(_shared(form))
     key = f"{letters} {form.pooled} {heavy} {near.key} {to_x.key} {of_runs.key}"
-    names["each"] = bound(loops.each_run, key, **names)
+    names |= {"each": bound(loops.each_run, key, **names), "lay_out": bound(loops.near_inputs, key, **names)}
     made = [
         bound(loop, key, **names)
         for loop in (loops.groups_loop, loops.bend_loop, loops.told_loop, loops.fit_loop, loops.tails_loop)

@@ -38,27 +38,37 @@ def points_loop(numbers, given, found):
                 found[low + w, a] = s[(inputs + a) * n + w]
 
 
+def near_inputs(s, low, high, g, base, effect, spread, population, share):
+    """What the piece `near` reads for a group: x with its effects, population values, spreads, shares."""
+    k = len(pooled)
+    for w in range(n):
+        i = min(low + w, high - 1)
+        for a in range(letters):
+            s[a * n + w] = base[i, g, a]
+            s[(letters + a) * n + w] = population[i, a]
+        for j in range(k):
+            s[pooled[j] * n + w] += spread[i, j] * effect[i, g, j]
+            s[(2 * letters + j) * n + w] = spread[i, j]
+        for j in range(share.shape[2]):
+            s[(2 * letters + k + j) * n + w] = share[i, g, j]
+
+
 def groups_loop(numbers, base, effect, spread, population, share, upper, q, theta, found):
     """Parameters of the groups at their coordinates `q`, and the log density of their part but for runs."""
     points, groups, whole = base.shape
-    k, shares, at = len(pooled), share.shape[2], near_results
+    k, at = len(pooled), near_results
     s = np.zeros(near_size * n)
     for low in range(0, points, n):
         high = min(low + n, points)
         for g in range(groups):
+            lay_out(s, low, high, g, base, effect, spread, population, share)
             for w in range(n):
                 i = min(low + w, high - 1)
-                for a in range(letters):
-                    s[a * n + w] = base[i, g, a]
-                    s[(letters + a) * n + w] = population[i, a]
                 for j in range(k):
-                    moved = effect[i, g, j]
+                    moved = 0.0
                     for m in range(j, k):
                         moved += upper[i, g, j, m] * q[i, g, m]
                     s[pooled[j] * n + w] += spread[i, j] * moved
-                    s[(2 * letters + j) * n + w] = spread[i, j]
-                for j in range(shares):
-                    s[(2 * letters + k + j) * n + w] = share[i, g, j]
             near_before(s)
             near(numbers[g], s)
             for w in range(high - low):
@@ -72,22 +82,13 @@ def groups_loop(numbers, base, effect, spread, population, share, upper, q, thet
 def bend_loop(numbers, numbers_x, base, effect, spread, population, share, upper, reach, half, bent, moved):
     """What `Grouped._bent` works out: base and effects that allow for the bends between coordinates."""
     points, groups, whole = base.shape
-    k, shares, at = len(pooled), share.shape[2], near_results
+    k, at = len(pooled), near_results
     s, there = np.zeros(near_size * n), np.zeros(to_x_size * n)
     told, right = np.empty((groups, letters, n)), np.empty(k)
     for low in range(0, points, n):
         high = min(low + n, points)
         for g in range(groups):
-            for w in range(n):
-                i = min(low + w, high - 1)
-                for a in range(letters):
-                    s[a * n + w] = base[i, g, a]
-                    s[(letters + a) * n + w] = population[i, a]
-                for j in range(k):
-                    s[pooled[j] * n + w] += spread[i, j] * effect[i, g, j]
-                    s[(2 * letters + j) * n + w] = spread[i, j]
-                for j in range(shares):
-                    s[(2 * letters + k + j) * n + w] = share[i, g, j]
+            lay_out(s, low, high, g, base, effect, spread, population, share)
             near_before(s)
             near(numbers[g], s)
             for a in range(letters):

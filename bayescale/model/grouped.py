@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from bayescale.laws import Law
-from bayescale.laws.elementwise import Array, library, where
+from bayescale.laws.elementwise import Array, where
 from bayescale.model.by_group import ByGroup
 from bayescale.model.drift import EXCESS, SIZE, WEIGHTS, sizes_at
+from bayescale.model.expected import law_key
 from bayescale.model.group_facts import Facts, Placed
 from bayescale.model.noise import On
 from bayescale.model.small_matrices import cholesky, inverse_lower, log_diagonal, swap
@@ -69,12 +70,9 @@ class Form:
 
     @cached_property
     def _key(self) -> tuple[Any, ...]:
-        law = self.law
-        kinds = tuple((k, kind.name, kind.support) for k, kind in law.parameters.items())
         kept = tuple((name, prior.distribution) for name, prior in self.distributions)
-        law_key = (law.formula, law.inputs, kinds, tuple(sorted(law.held.items())))
         return (
-            *law_key,
+            *law_key(self.law),
             kept,
             self.on,
             self.fixed_nu,
@@ -256,7 +254,7 @@ class Grouped:
         x = placed.base + (placed.spread[:, None] * placed.effect) @ self._chosen
         bend = (placed.spread[:, None] * (placed.effect - away)) @ self._chosen
         told = bend + self._to_x(theta) - x
-        whole = library(told).isfinite(told.sum((-1, -2), keepdims=True))
+        whole = np.isfinite(told.sum((-1, -2), keepdims=True))
         told, bend = where(whole, told, 0.0), where(whole, bend, 0.0)
         reach = placed.reach.reshape(*half.shape, -1)
         effect = _times(placed.upper, half - _times(reach, told))
@@ -387,7 +385,7 @@ class Grouped:
         """Coordinates x of the groups' parameters; the bends of a drift are their own."""
         letters = len(self._letters)
         x = self.near.to_x(theta[..., :letters])
-        return library(x).concatenate([x, theta[..., letters:]], axis=-1)
+        return np.concatenate([x, theta[..., letters:]], axis=-1)
 
     def parameters(self, placed: Placed, q: Array) -> tuple[Array, Array, Array]:
         """Each group's parameters on the link scale, log Jacobian, and effects in units of the spread."""
@@ -397,7 +395,7 @@ class Grouped:
         held = {i: placed.theta[:, None, i] for i in range(letters) if i not in self.form.pooled}
         with np.errstate(all="ignore"):
             theta, log_jacobian = self.near.to_theta(x[..., :letters], held, placed.share)
-            theta = library(x).concatenate([theta, x[..., letters:]], axis=-1)
+            theta = np.concatenate([theta, x[..., letters:]], axis=-1)
             pooled = np.array(self.form.pooled)
             away = (theta - placed.theta[:, None])[..., pooled] / placed.spread[:, None]
         return theta, log_jacobian, away

@@ -2,9 +2,8 @@
 
 A processor works on several numbers at a time where a loop of fixed length does plain steps only, and sooner
 where they do not wait for one another. So the exponential and the logarithm are written out here, exact to
-rounding, and a traced formula
-(`bayescale.laws.straight`) becomes one such loop. The source that is compiled is made of the steps' names and
-numbers, and of nothing that a user wrote.
+rounding, and a formula followed by `bayescale.laws.straight` becomes a few such loops. The source that is
+compiled is made of the steps' names and numbers, and of nothing that a user wrote.
 """
 
 import hashlib
