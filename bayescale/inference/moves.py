@@ -18,6 +18,8 @@ __all__ = ["BATCH", "Parts", "State", "Walk", "where"]
 BATCH = 10
 """Moves in one go."""
 
+_EVERY = 2  # moves after which the common part is drawn given the groups
+_SAME = 1e-9  # parameters that do not differ
 _POINTS = 128  # of which all parts are held at once
 
 _BOLD, _TIMID = 0.5 * np.pi, (0.1, 0.8)  # how far moves turn: to an independent place, or nearby
@@ -80,6 +82,16 @@ class Parts(Protocol):
 
     def renoised(self, placed: Any, common: Any) -> Any:
         """The same with the noise of other common coordinates."""
+        ...
+
+    def redrawn(
+        self, placed: Any, common: np.ndarray, theta: np.ndarray, rng: np.random.Generator
+    ) -> tuple[Any, np.ndarray]:
+        """Another common part, drawn given the groups' parameters, and what it settles."""
+        ...
+
+    def standard(self, placed: Any, theta: np.ndarray) -> np.ndarray:
+        """The groups' coordinates at which `of_groups` finds these parameters."""
         ...
 
     def of_groups(self, placed: Any, q: Any) -> tuple[Any, Any]:
@@ -171,8 +183,10 @@ class Walk:
             Of common moves and of the groups', summed over the batch.
         """
         trail, accepted = [], np.zeros(2)
-        for _ in range(BATCH):
+        for i in range(BATCH):
             state, of_common = self._moved_common(shape, state, rng)
+            if i % _EVERY == 0:
+                state = self._redrawn(shape, state, rng)
             state = self._moved_noise(shape, state, rng)
             state, of_groups = self._moved_groups(shape, state, rng)
             accepted += of_common, of_groups
@@ -215,6 +229,20 @@ class Walk:
         there = self.begin(shape, v, state.u)
         chosen = np.log(rng.random(walkers)) < there.weight - state.weight
         return _kept(chosen, there, state), chosen.mean()
+
+    def _redrawn(self, shape: Shape, state: State, rng: np.random.Generator) -> State:
+        """Another common part, drawn given the groups' parameters, which stay."""
+        parts = self.parts
+        placed, c = parts.redrawn(state.placed, shape.common(state.v)[0], state.theta, rng)
+        q = parts.standard(placed, state.theta)
+        of_groups, theta = parts.of_groups(placed, q)
+        v, u = shape.of_common(c), shape.of_q(q)
+        there = state._replace(
+            v=v, u=u, log_volume=shape.common(v)[1], placed=placed, theta=theta, of_groups=of_groups
+        )
+        # Beyond where the coordinates reach there is no way back to the same parameters.
+        same = np.isclose(theta, state.theta, rtol=_SAME, atol=_SAME).all((1, 2))
+        return _kept(same & np.isfinite(there.weight), there, state)
 
     def _moved_noise(self, shape: Shape, state: State, rng: np.random.Generator) -> State:
         """A move of the noise alone."""

@@ -12,6 +12,7 @@ _ROOT_2PI = float(np.sqrt(2 * np.pi))
 _SLOWEST = 1.1  # the log of a spread that may be nought has a left tail that falls by e for each unit
 _AWAY = 0.45  # deviation of a log spread below which it is well away from nought
 _WEIGHT = 50.0  # draws, for each dimension, that what is expected of a covariance counts as
+_STEPS, _NEAR = 40, 1e-14  # of which a few do, and how near is near enough
 _WIDER = 1.05  # proposals over the draws that they were fitted to
 
 
@@ -47,16 +48,40 @@ class Shape(NamedTuple):
         return np.concatenate([levels, self.mean + w[:, free:]], axis=1), np.log(slopes).sum(-1)
 
     def of_common(self, c: np.ndarray) -> np.ndarray:
-        """The inverse of `common`, by halving where it is curved."""
+        """The inverse of `common`; NaN where a coordinate is."""
         free = len(self.levels)
-        low = np.full((len(c), free), -60.0)
-        high = -low
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            below = self._curve(middle)[0] < c[:, :free]
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        w = np.concatenate([0.5 * (low + high), c[:, free:] - self.mean], axis=1)
+        w = np.concatenate([self._of_level(c[:, :free]), c[:, free:] - self.mean], axis=1)
         return np.linalg.solve(self.root, w.T).T
+
+    def _of_level(self, level: np.ndarray) -> np.ndarray:
+        """The inverse of the curves: by Newton's steps, halved where they leave what holds the answer."""
+        from scipy.special import log_ndtr, ndtri_exp
+
+        which = np.arange(level.shape[1])
+        at = np.clip((self.levels.T[:, None] <= level).sum(0) - 1, 0, _WIDTHS.size - 1)
+        width, above = _WIDTHS[at], level - self.levels[which, at]
+        rise = self.levels[which, at + 1] - self.levels[which, at]
+        m0, m1 = width * self.slopes[which, at], width * self.slopes[which, at + 1]
+        square, cube = 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise
+        low, high = np.zeros(level.shape), np.ones(level.shape)
+        t = np.clip(above / rise, 0.0, 1.0)
+        for _ in range(_STEPS):
+            gain = t * (m0 + t * (square + t * cube)) - above
+            low, high = np.where(gain < 0, t, low), np.where(gain > 0, t, high)
+            there = t - gain / (m0 + t * (2 * square + 3 * t * cube))
+            there = np.where((there >= low) & (there <= high), there, 0.5 * (low + high))
+            settled, t = np.abs(there - t).max(initial=0.0) < _NEAR, there
+            if settled:
+                break
+        w = _KNOTS[at] + width * t
+        first, last = self.levels[:, 0], self.levels[:, -1]
+        for side, beyond in ((-1.0, level < first), (1.0, level > last)):
+            rows, cols = np.nonzero(beyond)
+            edge = np.full((1, which.size), side * _KNOTS[-1])
+            scale = self._tail_scale(side, edge, self._curve(edge)[1], which)[0, cols]
+            away = side * (level[rows, cols] - (first if side < 0 else last)[cols])
+            w[rows, cols] = -side * ndtri_exp(log_ndtr(-_KNOTS[-1]) - away / scale)
+        return np.where(level == level, w, np.nan)
 
     def q(self, u: np.ndarray) -> np.ndarray:
         """Coordinates of the groups."""
@@ -66,7 +91,8 @@ class Shape(NamedTuple):
 
     def of_q(self, q: np.ndarray) -> np.ndarray:
         """The inverse of `q`."""
-        return np.linalg.solve(self.group_root, (q - self.group_mean)[..., None])[..., 0]
+        away = np.moveaxis((q - self.group_mean).reshape(-1, *self.group_mean.shape), 0, -1)
+        return np.moveaxis(np.linalg.solve(self.group_root, away), -1, 0).reshape(q.shape)
 
     def _curve(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Level and slope of each free coordinate's curve; `w` is (point, coordinate)."""
@@ -95,9 +121,17 @@ class Shape(NamedTuple):
 
         side, edge, far = np.sign(w - inside), -np.abs(inside), -np.abs(w)
         at_edge, at_far = log_ndtr(edge), log_ndtr(far)
-        scale = slope * np.exp(at_edge + 0.5 * edge**2) * _ROOT_2PI
-        scale = np.where(side < 0, np.maximum(scale, self.slowest[which]), scale)
+        scale = self._tail_scale(side, inside, slope, which)
         return level + side * scale * (at_edge - at_far), scale * np.exp(-0.5 * far**2 - at_far) / _ROOT_2PI
+
+    def _tail_scale(
+        self, side: np.ndarray | float, edge: np.ndarray, slope: np.ndarray, which: np.ndarray
+    ) -> np.ndarray:
+        """By how much the level changes where a tail falls by e; `slope` is that at the edge."""
+        from scipy.special import log_ndtr
+
+        scale = slope * np.exp(log_ndtr(-np.abs(edge)) + 0.5 * edge**2) * _ROOT_2PI
+        return np.where(np.asarray(side) < 0, np.maximum(scale, self.slowest[which]), scale)
 
 
 def first_shape(

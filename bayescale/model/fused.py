@@ -49,6 +49,10 @@ class Fused(Grouped):
         return alike(self._k.near, _numbers(self.near), self.n_groups)
 
     @cached_property
+    def _back(self) -> np.ndarray:
+        return alike(self._k.back, _numbers(self.near), self.n_groups)
+
+    @cached_property
     def _to_x(self) -> np.ndarray:
         return alike(self._k.to_x, _numbers(self.near), self.n_groups)
 
@@ -114,6 +118,12 @@ class Fused(Grouped):
         found -= placed.log_width + 0.5 * self.n_pooled * LOG_2PI
         return np.where(found == found, found, -np.inf), theta
 
+    def standard(self, placed: Placed, theta: np.ndarray) -> np.ndarray:
+        """Standard coordinates of groups with these parameters."""
+        q, theta = np.empty((*theta.shape[:2], self.n_pooled)), np.ascontiguousarray(theta)
+        self._k.undo(self._back, *self._standing(placed), theta, q)
+        return q
+
     def fit(self, placed: Placed, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log density of the runs of each group, and how far each lies from the law, where that is kept."""
         found, points = np.empty(theta.shape[:2]), len(theta)
@@ -149,6 +159,7 @@ class _Loops:
     """What is compiled for one form: pieces of formulas, and loops over points and groups."""
 
     near: Pieces
+    back: Pieces
     to_x: Pieces
     of_runs: Pieces
     far: Pieces
@@ -156,6 +167,7 @@ class _Loops:
     points_far: Callable[..., None]
     points_free: Callable[..., None]
     groups: Callable[..., None]
+    undo: Callable[..., None]
     bend: Callable[..., None]
     told: Callable[..., None]
     fit: Callable[..., None]
@@ -172,23 +184,31 @@ def _loops(form: Form) -> _Loops:
         If its law is no list of plain steps.
     """
     letters, pooled = len(form.law.parameters), np.array(form.pooled)
-    near, to_x, of_runs = _near(form, letters), _to_x(form, letters), expected(form.law, form.on)
+    near, back = _near(form, letters), _back(form, letters)
+    to_x, of_runs = _to_x(form, letters), expected(form.law, form.on)
     heavy = form.fixed_nu is not None or any(name == "nu" for name, _ in form.distributions)
     names: dict[str, Any] = {"letters": letters, "pooled": pooled, "heavy": heavy}
-    for name, pieces in (("near", near), ("to_x", to_x), ("of_runs", of_runs)):
+    for name, pieces in (("near", near), ("back", back), ("to_x", to_x), ("of_runs", of_runs)):
         names |= {name: pieces.piece, f"{name}_before": pieces.before, f"{name}_size": pieces.size}
     names["near_results"] = 2 * letters + pooled.size + len(_shared(form))
-    key = f"{letters} {form.pooled} {heavy} {near.key} {to_x.key} {of_runs.key}"
+    key = f"{letters} {form.pooled} {heavy} {near.key} {back.key} {to_x.key} {of_runs.key}"
     names |= {"each": bound(loops.each_run, key, **names), "lay_out": bound(loops.near_inputs, key, **names)}
     made = [
         bound(loop, key, **names)
-        for loop in (loops.groups_loop, loops.bend_loop, loops.told_loop, loops.fit_loop, loops.tails_loop)
+        for loop in (
+            loops.groups_loop,
+            loops.back_loop,
+            loops.bend_loop,
+            loops.told_loop,
+            loops.fit_loop,
+            loops.tails_loop,
+        )
     ]
     far, free = _far(form, letters), _free(form, letters)
     points = [
         bound(loops.points_loop, p.key, piece=p.piece, before=p.before, size=p.size) for p in (far, free)
     ]
-    return _Loops(near, to_x, of_runs, far, free, *points, *made)
+    return _Loops(near, back, to_x, of_runs, far, free, *points, *made)
 
 
 def _bent(tangent: Tangent) -> list[int]:
@@ -270,6 +290,16 @@ def _near(form: Form, letters: int) -> Pieces:
     theta, log_jacobian = tangent.to_theta(x, held, share)
     away = (theta - population)[pooled] / spread
     return compiled(tape.steps([theta, log_jacobian - 0.5 * (away * away).sum(), away]), p.size)
+
+
+def _back(form: Form, letters: int) -> Pieces:
+    """From parameters, the x of letters that do not vary, and shares to x."""
+    tape, shared, form_near = Tape(), _shared(form), (form.law, form.floor, form.near)
+    p = tape.inputs("p", 2 * letters + len(shared))
+    share = dict(zip(shared, p[2 * letters :], strict=True))
+    held = {i: p[letters + i] for i in range(letters) if i not in form.pooled}
+    tangent = _tangent(*form_near, tape.inputs("x", _size(*form_near)))
+    return compiled(tape.steps([tangent.from_theta(p[:letters], held, share)]), p.size)
 
 
 def _to_x(form: Form, letters: int) -> Pieces:

@@ -78,6 +78,8 @@ class Facts(NamedTuple):
         Square of the usual known error of a run.
     middle, rise, curve : array
         Of the log likelihood in the noise, where the runs are compressed.
+    first : array of shape (free,)
+        Where to look for the mode of the spreads and sizes; empty where it is yet to be found.
     """
 
     arguments: dict[str, dict[str, Array]]
@@ -95,3 +97,4 @@ class Facts(NamedTuple):
     middle: Array = 0.0
     rise: Array = 0.0
     curve: Array = 0.0
+    first: Array = ()

@@ -5,8 +5,8 @@ array `s`, as `bayescale.model.lanes.Pieces` lays it out. The last lanes of a sh
 point.
 
 Names bound to a form of study: `letters` and `pooled`, how many parameters there are and where those that
-vary; `near`, `to_x` and `of_runs`, pieces of formulas, with their `before` and number of places; `heavy`,
-whether tails are those of Student-t noise.
+vary; `near`, `back`, `to_x` and `of_runs`, pieces of formulas, with their `before` and number of places;
+`heavy`, whether tails are those of Student-t noise.
 """
 
 # ruff: noqa: F821
@@ -16,7 +16,16 @@ import math
 
 import numpy as np
 
-__all__ = ["bend_loop", "fit_loop", "groups_loop", "look_loop", "points_loop", "tails_loop", "told_loop"]
+__all__ = [
+    "back_loop",
+    "bend_loop",
+    "fit_loop",
+    "groups_loop",
+    "look_loop",
+    "points_loop",
+    "tails_loop",
+    "told_loop",
+]
 
 _FLUSH = 8  # runs after which the product of their tails becomes a sum of logs
 
@@ -126,6 +135,35 @@ def bend_loop(numbers, numbers_x, base, effect, spread, population, share, upper
                     for m in range(j, k):
                         total += upper[i, g, j, m] * right[m]
                     moved[i, g, j] = total
+
+
+def back_loop(numbers, base, effect, spread, population, share, upper, theta, q):
+    """Where groups stand in their coordinates whose parameters are `theta`: what undoes `groups_loop`."""
+    points, groups, k = q.shape
+    s, right = np.zeros(back_size * n), np.empty(k)
+    at = 2 * letters + share.shape[2]
+    for low in range(0, points, n):
+        high = min(low + n, points)
+        for g in range(groups):
+            for w in range(n):
+                i = min(low + w, high - 1)
+                for a in range(letters):
+                    s[a * n + w] = theta[i, g, a]
+                    s[(letters + a) * n + w] = base[i, g, a]
+                for j in range(share.shape[2]):
+                    s[(2 * letters + j) * n + w] = share[i, g, j]
+            back_before(s)
+            back(numbers[g], s)
+            for w in range(high - low):
+                i = low + w
+                for j in range(k):
+                    x = s[(at + pooled[j]) * n + w]
+                    right[j] = (x - base[i, g, pooled[j]]) / spread[i, j] - effect[i, g, j]
+                for j in range(k - 1, -1, -1):
+                    rest = right[j]
+                    for m in range(j + 1, k):
+                        rest -= upper[i, g, j, m] * q[i, g, m]
+                    q[i, g, j] = rest / upper[i, g, j, j]
 
 
 def told_loop(numbers, theta, mode, pull, information, found):

@@ -1,9 +1,11 @@
 """Which studies are sampled group by group, and where their groups' runs put the parameters."""
 
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from bayescale.laws import Law
 from bayescale.model.by_group import ByGroup, Mode, looked, modes, residuals
 from bayescale.model.centring import width_between
 from bayescale.model.density import Density, with_middle
@@ -14,13 +16,15 @@ from bayescale.model.grouped import Form, Grouped
 from bayescale.model.noise import Normal, StudentT, backward
 from bayescale.model.spec import Spec, some_rows, without_pooling
 from bayescale.model.start import starting_points
-from bayescale.model.tangent import tangent_at
+from bayescale.model.tangent import Tangent, tangent_at
 from bayescale.priors import Prior, link
 
 __all__ = ["fits_grouped", "grouped"]
 
 _ENOUGH, _ENOUGH_TOGETHER = 2000, 6000  # runs of a group, and of all, that settle where to start
 _COMPILED = 600  # runs from which on compiled loops are worth the seconds that compiling takes
+_AGAIN = 4  # steps to a mode from beside it
+_NARROW, _HELD = 1e-3, 0.02  # least spread for those, and that of parameters that do not vary
 _ENOUGH_NOISE = 20_000  # runs that settle the noise of a start
 
 
@@ -60,13 +64,12 @@ def grouped(spec: Spec) -> Grouped:
         at = alone.theta[:, : len(letters)]
         alone = modes(runs, at, 1 / widths**2, alone.sigma, alone.nu, steps=2, about=common.theta[0])
         alone = _noise_fitted(runs, alone, 1 / widths**2, spec)
-    theta = alone.theta[:, : len(letters)]
-    near = tangent_at(s.law, bare.centre, theta, bare.middle)
-    far = tangent_at(s.law, bare.centre, theta.mean(0), bare.middle)
     pooled = [k for k in letters if s.pool.get(k)]
     spreads = [f"{k}_sd_{factor}" for k in pooled]
     sizes = [name for name in (SIZE, EXCESS) if s.drift and name in s.priors]
     priors = {name: s.priors[name] for name in (*letters, *spreads, *sizes, *s.noise_names)}
+    touching = _Touching(s.law, bare.centre, bare.middle)
+    near, far = touching(alone.theta), touching(alone.theta.mean(0))
     form = Form(
         law=s.law,
         on=s.noise.on,
@@ -81,12 +84,7 @@ def grouped(spec: Spec) -> Grouped:
     facts = Facts(
         arguments={name: dict(prior.arguments) for name, prior in priors.items()},
         centre=bare.centre,
-        near=near.origin,
-        far=far.origin,
-        near_slopes=dict(near.slopes or {}),
-        far_slopes=dict(far.slopes or {}),
-        near_heights=dict(near.heights or {}),
-        far_heights=dict(far.heights or {}),
+        **touching.numbers(alone.theta, alone.theta.mean(0)),
         told=alone,
         prior_mean=prior_mean,
         prior_precision=prior_precision,
@@ -95,7 +93,56 @@ def grouped(spec: Spec) -> Grouped:
     names = {k: s.population(k) for k in letters}
     effects = tuple(f"{k}_offset_{factor}" for k in pooled)
     parts = Grouped(form, facts, runs, names, effects, tuple(block.name for block in s.blocks))
-    return fused(parts) if runs.value.size >= _COMPILED else parts
+    parts = fused(parts) if runs.value.size >= _COMPILED else parts
+    return _about_all(parts, touching)
+
+
+class _Touching(NamedTuple):
+    """Coordinates x of a law that touch the link scale somewhere; bends of a drift are none of theirs."""
+
+    law: Law
+    centre: tuple[float, ...]
+    middle: str | None
+
+    def __call__(self, theta: np.ndarray) -> Tangent:
+        return tangent_at(self.law, self.centre, theta[..., : len(self.law.parameters)], self.middle)
+
+    def numbers(self, groups: np.ndarray, population: np.ndarray) -> dict[str, Any]:
+        """What `Facts` says of them."""
+        near, far = self(groups), self(population)
+        return {
+            "near": near.origin,
+            "far": far.origin,
+            "near_slopes": dict(near.slopes or {}),
+            "far_slopes": dict(far.slopes or {}),
+            "near_heights": dict(near.heights or {}),
+            "far_heights": dict(far.heights or {}),
+        }
+
+
+def _about_all(parts: Grouped, touching: _Touching) -> Grouped:
+    """The same density in coordinates about where the groups are, given what all runs say of their spread.
+
+    The first are about each group's own mode under a wide prior. What a group's runs say badly lies far off
+    there, and what they say of it is not what they say where the hierarchy draws it.
+    """
+    assert parts.runs is not None
+    letters, told = len(parts.form.law.parameters), parts.facts.told
+    first = parts.guess()[0]
+    placed = parts.place(first[None])
+    start = parts.of_groups(placed, np.zeros((1, parts.n_groups, parts.n_pooled)))[1][0, :, :letters]
+    population = placed.theta[0, :letters]
+    precision = np.full(letters, _HELD**-2.0)
+    precision[list(parts.form.pooled)] = np.maximum(placed.spread[0], _NARROW) ** -2.0
+    theta = modes(parts.runs, start, precision, told.sigma, told.nu, steps=_AGAIN, about=population).theta[
+        :, :letters
+    ]
+    there = looked(parts.runs, theta, told.sigma, told.nu, drifting=True)[0]
+    numbers = touching.numbers(theta, population)
+    if not all(np.isfinite(x).all() for x in (there.information, there.pull, numbers["near"])):
+        return parts
+    facts = parts.facts._replace(told=there, first=first[: parts.n_free - parts.n_noise], **numbers)
+    return replace(parts, facts=facts)
 
 
 _ALL = ""

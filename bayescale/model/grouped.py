@@ -21,6 +21,7 @@ from bayescale.laws.elementwise import Array, where
 from bayescale.model.by_group import ByGroup
 from bayescale.model.drift import EXCESS, SIZE, WEIGHTS, sizes_at
 from bayescale.model.expected import law_key
+from bayescale.model.given_groups import drawn_means, drawn_spreads
 from bayescale.model.group_facts import Facts, Placed
 from bayescale.model.noise import On
 from bayescale.model.small_matrices import cholesky, inverse_lower, log_diagonal, swap
@@ -204,6 +205,27 @@ class Grouped:
         """The same groups with the noise of other common coordinates."""
         return self._with_noise(placed, common, *self._free(common))
 
+    def redrawn(
+        self, placed: Placed, common: np.ndarray, theta: np.ndarray, rng: np.random.Generator
+    ) -> tuple[Placed, np.ndarray]:
+        """Another common part, drawn given the groups' parameters: population values and spreads."""
+        common, population, pooled = common.copy(), placed.theta.copy(), list(self.form.pooled)
+        sample, spreads = theta[..., pooled], [prior for _, prior in self.spreads]
+        about = self.facts.prior_mean[pooled], self.facts.prior_precision[pooled]
+        priors = [self._population[at][1] for at in pooled]
+        mean = drawn_means(priors, about, sample, placed.spread, population[:, pooled], rng)
+        spread = drawn_spreads(spreads, sample, mean, placed.spread, rng)
+        population[:, pooled] = mean
+        for j, prior in enumerate(spreads):
+            common[:, j] = prior.unconstrain(spread[:, j])
+        letters, begin = len(self._letters), self.n_free
+        mu = np.concatenate([self.far.to_x(population[:, :letters]), population[:, letters:]], axis=1)
+        values, density = self._free(common)
+        there = self._spread_out(values, density)
+        common[:, begin:] = np.linalg.solve(there.wide, mu[..., None])[..., 0] - there.told
+        there = self.shifted(there, common[:, begin:])
+        return self._with_noise(there, common, values, density), common
+
     def _with_noise(
         self, placed: Placed, common: np.ndarray, values: np.ndarray, density: np.ndarray
     ) -> Placed:
@@ -359,6 +381,15 @@ class Grouped:
         prior = -0.5 * (away**2).sum(-1) - 0.5 * self.n_pooled * LOG_2PI
         return _or_none(prior + log_jacobian - placed.log_width), theta
 
+    def standard(self, placed: Placed, theta: np.ndarray) -> np.ndarray:
+        """Standard coordinates of groups with these parameters: what undoes `of_groups`."""
+        letters, pooled = len(self._letters), list(self.form.pooled)
+        held = {i: placed.base[..., i] for i in range(letters) if i not in self.form.pooled}
+        with np.errstate(all="ignore"):
+            x = self.near.from_theta(theta[..., :letters], held, placed.share)
+            effect = (x[..., pooled] - placed.base[..., pooled]) / placed.spread[:, None]
+        return np.linalg.solve(placed.upper, (effect - placed.effect)[..., None])[..., 0]
+
     def fit(self, placed: Placed, theta: Array) -> tuple[Array, Array]:
         """Log density of the runs of each group, (point, group), at its parameters; no distances are kept."""
         noise = placed.noise
@@ -458,13 +489,14 @@ class Grouped:
             found = self.told_height(points)
             return -float(found[0]), (found[count + 1 :] - found[1 : count + 1]) / (2 * step)
 
-        first = np.array(
-            [
-                prior.unconstrain(np.median(prior.sample(np.random.default_rng(0), 400)))
-                for _, prior in self.spreads + self.sizes
-            ]
-        )
-        first[: self.n_pooled] -= 1.0
+        first = np.asarray(self.facts.first)
+        if not first.size:
+            few = np.random.default_rng(0)
+            middles = [np.median(prior.sample(few, 400)) for _, prior in self.spreads + self.sizes]
+            first = np.array(
+                [p.unconstrain(x) for (_, p), x in zip(self.spreads + self.sizes, middles, strict=True)]
+            )
+            first[: self.n_pooled] -= 1.0
         best = minimize(slope, first, jac=True, method="BFGS", options={"gtol": 1e-2}).x
         curve = (
             np.stack([slope(best + 0.01 * e)[1] - slope(best - 0.01 * e)[1] for e in np.eye(count)]) / 0.02

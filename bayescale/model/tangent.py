@@ -20,6 +20,8 @@ from bayescale.priors import unlink
 
 __all__ = ["Tangent", "tangent_at"]
 
+_NEWTON = 10  # steps, of which a few do
+
 
 @dataclass(frozen=True, eq=False)
 class Tangent:
@@ -117,6 +119,40 @@ class Tangent:
             steepness = 1.0 + part * (slope * exp(log_whole - whole) - 1.0)
             log_jacobian = where(inside, log(steepness), -np.inf)
         return theta, log_jacobian
+
+    def from_theta(
+        self,
+        theta: Array,
+        held: Mapping[int, Array] | None = None,
+        share: Mapping[int, Array] | None = None,
+    ) -> Array:
+        """Coordinates x from which `to_theta` makes these parameters; NaN where there are none.
+
+        Letters in `held`, which are those that are held there, have these coordinates.
+        """
+        held, share, x = held or {}, share or {}, theta
+        for at, value in held.items():
+            x = _with(x, at, value)
+        for at in self.amplitudes:
+            if at not in held:
+                x = _with(x, at, theta[..., at] + share.get(at, 1.0) * self.remainder(at, theta))
+        if self.floor is not None and self.floor not in held:
+            assert self.slopes is not None
+            assert self.heights is not None
+            slopes, part = self.slopes[self.floor], share.get(self.floor, 1.0)
+            own = slopes[..., self.floor]
+            above, wanted = self.above_floor(self.values(theta)), theta[..., self.floor]
+            away = (x - self.origin) * slopes
+            others = self.heights[self.floor] + away.sum(-1) - away[..., self.floor]
+            origin, log_floor = self.origin[..., self.floor], wanted
+            for _ in range(_NEWTON):  # convex and rising, so that steps come from above, after the first
+                whole = exp(log_floor) + above
+                x_floor = origin + (log(whole) - others) / own
+                gain = part * log_floor + (1.0 - part) * x_floor - wanted
+                steep = part + (1.0 - part) * exp(log_floor) / (whole * own)
+                log_floor = log_floor - gain / steep
+            x = _with(x, self.floor, origin + (log(exp(log_floor) + above) - others) / own)
+        return x
 
 
 def _with(theta: Array, at: int, value: Array) -> Array:
