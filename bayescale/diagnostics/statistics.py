@@ -16,6 +16,8 @@ __all__ = ["bfmi", "ess_bulk", "ess_mean", "ess_tail", "mcse_mean", "mixing", "r
 
 type Floats = NDArray[np.float64]
 
+_AT_ONCE = 100_000  # draws: a few such arrays stay in a core's own cache
+
 
 def rhat(x: ArrayLike) -> Floats:
     """Rank-normalised split R-hat: the larger of that for place and that for spread. NaN for one chain."""
@@ -24,27 +26,28 @@ def rhat(x: ArrayLike) -> Floats:
 
 def ess_bulk(x: ArrayLike) -> Floats:
     """Effective number of draws for the middle of the distribution."""
-    return _ess_of(x, lambda rows: _ess(_normal_scores(_split(rows))))
+    return _by_quantity(x, lambda rows: _ess(_normal_scores(_split(rows))))[0]
 
 
 def mixing(x: ArrayLike) -> tuple[Floats, Floats]:
     """`rhat` and `ess_bulk`, which rank the same draws."""
-    rows, shape = _rows(x)
-    fit = _usable(rows)
-    rhats, draws = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-    if fit.any():
-        halves = _split(rows[fit])
+
+    def both(rows: Floats) -> tuple[Floats, Floats]:
+        halves = _split(rows)
         scores = _normal_scores(halves)
-        draws[fit] = _ess(scores)
-        if rows.shape[1] > 1:
-            centre = np.median(halves, axis=(1, 2), keepdims=True)
-            rhats[fit] = np.maximum(_rhat(scores), _rhat(_normal_scores(abs(halves - centre))))
-    return rhats.reshape(shape), draws.reshape(shape)
+        if rows.shape[1] == 1:
+            return np.full(len(rows), np.nan), _ess(scores)
+        centre = np.median(halves, axis=(1, 2), keepdims=True)
+        folded = _normal_scores(abs(halves - centre))
+        return np.maximum(_rhat(scores), _rhat(folded)), _ess(scores)
+
+    rhats, draws = _by_quantity(x, both, answers=2)
+    return rhats, draws
 
 
 def ess_mean(x: ArrayLike) -> Floats:
     """Effective number of draws for the mean."""
-    return _ess_of(x, lambda rows: _ess(_split(rows / np.abs(rows).max(axis=(1, 2), keepdims=True))))
+    return _by_quantity(x, lambda rows: _ess(_split(rows / np.abs(rows).max(axis=(1, 2), keepdims=True))))[0]
 
 
 def ess_tail(x: ArrayLike, tail: float = 0.05) -> Floats:
@@ -54,7 +57,7 @@ def ess_tail(x: ArrayLike, tail: float = 0.05) -> Floats:
         ends = np.quantile(rows, [tail, 1 - tail], axis=(1, 2), keepdims=True)
         return np.minimum(*(_ess(_split((rows <= end).astype(float))) for end in ends))
 
-    return _ess_of(x, least)
+    return _by_quantity(x, least)[0]
 
 
 def mcse_mean(x: ArrayLike) -> Floats:
@@ -73,13 +76,25 @@ def bfmi(energy: ArrayLike) -> Floats:
         return np.square(np.diff(energy, axis=1)).mean(axis=1) / energy.var(axis=1, ddof=1)
 
 
-def _rows(x: ArrayLike) -> tuple[Floats, tuple[int, ...]]:
-    """`x` as (quantity, chain, draw), and the shape of the answer."""
+def _by_quantity(
+    x: ArrayLike, estimate: Callable[[Floats], ArrayLike | tuple[ArrayLike, ...]], *, answers: int = 1
+) -> Floats:
+    """What is estimated of each quantity that it can be of, (answer, ...), so many at once as a cache holds.
+
+    `estimate` takes draws as (quantity, chain, draw).
+    """
     x = np.asarray(x, dtype=float)
     if x.ndim < 2:
         raise ValueError(f"draws come as (chain, draw, ...), but this array has shape {x.shape}.")
     flat = x.reshape(*x.shape[:2], -1)
-    return np.ascontiguousarray(np.moveaxis(flat, 2, 0)), x.shape[2:]
+    found = np.full((answers, flat.shape[2]), np.nan)
+    step = max(1, _AT_ONCE // max(flat[:, :, :1].size, 1))
+    for low in range(0, flat.shape[2], step):
+        rows = np.ascontiguousarray(np.moveaxis(flat[:, :, low : low + step], 2, 0))
+        fit = _usable(rows)
+        if fit.any():
+            found[:, low + np.flatnonzero(fit)] = estimate(rows[fit])
+    return found.reshape(answers, *x.shape[2:])
 
 
 def _usable(rows: Floats) -> NDArray[np.bool_]:
@@ -100,8 +115,8 @@ def _normal_scores(rows: Floats) -> Floats:
     flat = rows.reshape(len(rows), -1)
     size = flat.shape[1]
     order = np.argsort(flat, axis=1)
-    row = np.arange(len(flat))[:, None]
-    ordered = flat[row, order]
+    order += size * np.arange(len(flat))[:, None]
+    ordered = flat.take(order)
     place = np.arange(1, size + 1)
     tied = ordered[:, 1:] == ordered[:, :-1]
     twice_rank = 2 * place
@@ -110,8 +125,8 @@ def _normal_scores(rows: Floats) -> Floats:
         first = np.maximum.accumulate(np.where(np.hstack([edge, tied]), 0, place), axis=1)
         last = np.minimum.accumulate(np.where(np.hstack([tied, edge]), size, place)[:, ::-1], axis=1)[:, ::-1]
         twice_rank = first + last
-    scores = np.empty_like(flat)
-    scores[row, order] = _blom(size)[twice_rank - 2]
+    scores = np.empty(flat.size)
+    scores[order.reshape(-1)] = _blom(size).take(np.broadcast_to(twice_rank - 2, order.shape).reshape(-1))
     return scores.reshape(rows.shape)
 
 
@@ -128,15 +143,6 @@ def _rhat(rows: Floats) -> Floats:
     between = n_draws * rows.mean(axis=2).var(axis=1, ddof=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.sqrt((between / within + n_draws - 1) / n_draws)
-
-
-def _ess_of(x: ArrayLike, estimate: Callable[[Floats], Floats]) -> Floats:
-    rows, shape = _rows(x)
-    fit = _usable(rows)
-    answer = np.full(len(rows), np.nan)
-    if fit.any():
-        answer[fit] = estimate(rows[fit])
-    return answer.reshape(shape)
 
 
 def _ess(rows: Floats) -> Floats:
