@@ -237,9 +237,8 @@ class Walk:
         q = parts.standard(placed, state.theta)
         of_groups, theta = parts.of_groups(placed, q)
         v, u = shape.of_common(c), shape.of_q(q)
-        there = state._replace(
-            v=v, u=u, log_volume=shape.common(v)[1], placed=placed, theta=theta, of_groups=of_groups
-        )
+        log_volume = shape.common(v)[1]
+        there = state._replace(v=v, u=u, log_volume=log_volume, placed=placed, of_groups=of_groups)
         # Beyond where the coordinates reach there is no way back to the same parameters.
         same = np.isclose(theta, state.theta, rtol=_SAME, atol=_SAME).all((1, 2))
         return _kept(same & np.isfinite(there.weight), there, state)

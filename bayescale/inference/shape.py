@@ -10,6 +10,7 @@ _KNOTS = np.array([-2.4, -1.7, -1.1, -0.5, 0.0, 0.5, 1.1, 1.7, 2.4])
 _WIDTHS = np.diff(_KNOTS)
 _ROOT_2PI = float(np.sqrt(2 * np.pi))
 _SLOWEST = 1.1  # the log of a spread that may be nought has a left tail that falls by e for each unit
+_NORMAL_TAIL = 0.36  # of its deviation: over what a normal tail falls by e beyond the last knot
 _AWAY = 0.45  # deviation of a log spread below which it is well away from nought
 _WEIGHT = 50.0  # draws, for each dimension, that what is expected of a covariance counts as
 _STEPS, _NEAR = 40, 1e-14  # of which a few do, and how near is near enough
@@ -29,8 +30,8 @@ class Shape(NamedTuple):
         From independent to correlated normal numbers.
     group_mean : array of shape (group, coordinate)
     group_root : array of shape (group, coordinate, coordinate)
-    slowest : array of shape (free,)
-        Least scale of the left tail of each free coordinate.
+    slowest : array of shape (2, free)
+        Least scale of the left and of the right tail of each free coordinate.
     """
 
     levels: np.ndarray
@@ -131,7 +132,7 @@ class Shape(NamedTuple):
         from scipy.special import log_ndtr
 
         scale = slope * np.exp(log_ndtr(-np.abs(edge)) + 0.5 * edge**2) * _ROOT_2PI
-        return np.where(np.asarray(side) < 0, np.maximum(scale, self.slowest[which]), scale)
+        return np.maximum(scale, np.where(np.asarray(side) < 0, *self.slowest[:, which]))
 
 
 def first_shape(
@@ -172,9 +173,13 @@ def fitted(c: np.ndarray, q: np.ndarray, free: int, noise: int) -> Shape:
 
 
 def _slowest(scale: np.ndarray, noise: int) -> np.ndarray:
-    """Least scale of the left tails of free coordinates with these deviations; the last are of the noise."""
+    """Least scales of the tails of free coordinates with these deviations; the last are of the noise.
+
+    Draws that stood still in a tail make it look short, and walkers beyond it would stand there for long.
+    """
+    normal = _NORMAL_TAIL * scale
     spreads = np.arange(scale.size) < scale.size - noise
-    return np.where(spreads & (scale > _AWAY), _SLOWEST, 0.0)
+    return np.stack([np.where(spreads & (scale > _AWAY), np.maximum(_SLOWEST, normal), normal), normal])
 
 
 def _towards(covariance: np.ndarray, draws: int, expected: np.ndarray | None = None) -> np.ndarray:

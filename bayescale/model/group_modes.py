@@ -23,8 +23,6 @@ __all__ = ["fits_grouped", "grouped"]
 
 _ENOUGH, _ENOUGH_TOGETHER = 2000, 6000  # runs of a group, and of all, that settle where to start
 _COMPILED = 600  # runs from which on compiled loops are worth the seconds that compiling takes
-_AGAIN = 4  # steps to a mode from beside it
-_NARROW, _HELD = 1e-3, 0.02  # least spread for those, and that of parameters that do not vary
 _ENOUGH_NOISE = 20_000  # runs that settle the noise of a start
 
 
@@ -130,13 +128,8 @@ def _about_all(parts: Grouped, touching: _Touching) -> Grouped:
     letters, told = len(parts.form.law.parameters), parts.facts.told
     first = parts.guess()[0]
     placed = parts.place(first[None])
-    start = parts.of_groups(placed, np.zeros((1, parts.n_groups, parts.n_pooled)))[1][0, :, :letters]
+    theta = parts.of_groups(placed, np.zeros((1, parts.n_groups, parts.n_pooled)))[1][0, :, :letters]
     population = placed.theta[0, :letters]
-    precision = np.full(letters, _HELD**-2.0)
-    precision[list(parts.form.pooled)] = np.maximum(placed.spread[0], _NARROW) ** -2.0
-    theta = modes(parts.runs, start, precision, told.sigma, told.nu, steps=_AGAIN, about=population).theta[
-        :, :letters
-    ]
     there = looked(parts.runs, theta, told.sigma, told.nu, drifting=True)[0]
     numbers = touching.numbers(theta, population)
     if not all(np.isfinite(x).all() for x in (there.information, there.pull, numbers["near"])):

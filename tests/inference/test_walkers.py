@@ -47,6 +47,16 @@ class Hierarchy:
         of_noise = -0.5 * c[:, 1] ** 2
         return placed._replace(shared=placed.shared + of_noise - placed.of_noise, of_noise=of_noise)
 
+    def redrawn(self, placed, c, theta, rng):
+        """Given theta = q - a, which hangs on neither, a and b are as if alone."""
+        c = c.copy()
+        c[:, 0] = np.log(rng.exponential(size=len(c)))
+        c[:, 2] = 1 + 2 * rng.standard_normal(len(c))
+        return self.place(c), c
+
+    def standard(self, placed, theta):
+        return theta + placed.common[:, 2, None, None]
+
     def of_groups(self, placed, q):
         away = q - placed.common[:, 2, None, None]
         return -0.5 * (away**2).sum(-1), away
