@@ -23,6 +23,7 @@ __all__ = ["fits_grouped", "grouped"]
 
 _ENOUGH, _ENOUGH_TOGETHER = 2000, 6000  # runs of a group, and of all, that settle where to start
 _COMPILED = 600  # runs from which on compiled loops are worth the seconds that compiling takes
+_HELD = 0.02  # spread for that of parameters that do not vary
 _ENOUGH_NOISE = 20_000  # runs that settle the noise of a start
 
 
@@ -130,7 +131,10 @@ def _about_all(parts: Grouped, touching: _Touching) -> Grouped:
     placed = parts.place(first[None])
     theta = parts.of_groups(placed, np.zeros((1, parts.n_groups, parts.n_pooled)))[1][0, :, :letters]
     population = placed.theta[0, :letters]
-    there = looked(parts.runs, theta, told.sigma, told.nu, drifting=True)[0]
+    told = looked(parts.runs, theta, told.sigma, told.nu)[0]
+    precision = np.full(letters, _HELD**-2.0)
+    precision[list(parts.form.pooled)] = placed.spread[0] ** -2.0
+    there = _noise_fitted(parts.runs, told, precision, parts.runs.spec)
     numbers = touching.numbers(theta, population)
     if not all(np.isfinite(x).all() for x in (there.information, there.pull, numbers["near"])):
         return parts
