@@ -176,14 +176,15 @@ def _walked(
                     accepted, moves = accepted + shares, moves + BATCH
                     advance(BATCH, "")
                 kept = _kept(trail[:each], shape, moves, accepted, partial)
-                if not _enough(walk.parts, kept, settings, thin) and thin < _LONGEST:
-                    trail, thin = trail[1::2], 2 * thin
-                    continue
-                if warm * kept.worth >= _LENGTHS * kept.moves or not more or _costly(walk.parts, kept):
+                costly = _costly(walk.parts, kept)
+                if warm * kept.worth < _LENGTHS * kept.moves and more and not costly:
+                    # The warm-up was short beside how long walkers remember: these moves are part of it.
+                    shape, state = _refitted(walk, _places(shape, trail))
+                    warm, more, moves, thin, accepted, trail = warm + moves, more - 1, 0, 1, np.zeros(2), []
+                elif _enough(kept, settings, thin, costly) or thin >= _LONGEST:
                     break
-                # The warm-up was short beside how long walkers remember: these moves are part of it.
-                shape, state = _refitted(walk, _places(shape, trail))
-                warm, more, moves, accepted, trail = warm + moves, more - 1, 0, np.zeros(2), []
+                else:
+                    trail, thin = trail[1::2], 2 * thin
         except KeyboardInterrupt:
             partial = True
             if not trail:
@@ -191,10 +192,10 @@ def _walked(
     return _kept(trail[:each], shape, moves, accepted, partial)
 
 
-def _enough(parts: Parts, kept: _Kept, settings: Settings, thin: int) -> bool:
+def _enough(kept: _Kept, settings: Settings, thin: int, costly: bool) -> bool:
     """Whether draws so far apart do; twice as far costs as much as all before, so each time less does."""
     wanted = _WANTED * _LESS ** np.log2(thin) * settings.draws * settings.chains
-    if _costly(parts, kept):
+    if costly:
         wanted = min(wanted, _MODEST)
     return kept.worth >= wanted or kept.accepted.min() < _STUCK
 

@@ -12,7 +12,9 @@ import numpy as np
 
 from bayescale.priors import Prior
 
-__all__ = ["drawn_means", "drawn_spreads"]
+__all__ = ["drawn_means", "drawn_spreads", "walked"]
+
+_STRIDES = (1.0, 0.4, 0.15)  # of steps where nothing tells how far they should go
 
 
 def drawn_means(
@@ -63,6 +65,19 @@ def drawn_spreads(
     inside = np.isfinite(_each(priors, Prior.unconstrain, there))
     gain = _each(priors, Prior.log_density, there) - _each(priors, Prior.log_density, spread)
     return np.where(inside & (np.log(rng.random(mean.shape)) < gain + np.log(there / spread)), there, spread)
+
+
+def walked(
+    log_density: Callable[[np.ndarray], np.ndarray], q: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Coordinates (point, coordinate) after a few steps at random, some long and some short."""
+    here = log_density(q)
+    for stride in _STRIDES:
+        there = q + stride * rng.standard_normal(q.shape)
+        height = log_density(there)
+        chosen = np.log(rng.random(len(q))) < height - here
+        q, here = np.where(chosen[:, None], there, q), np.where(chosen, height, here)
+    return q
 
 
 def _each(

@@ -10,6 +10,7 @@ studies of one shape share; all numbers are in `Facts`, so that another study of
 anew.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -21,7 +22,7 @@ from bayescale.laws.elementwise import Array, where
 from bayescale.model.by_group import ByGroup
 from bayescale.model.drift import EXCESS, SIZE, WEIGHTS, sizes_at
 from bayescale.model.expected import law_key
-from bayescale.model.given_groups import drawn_means, drawn_spreads
+from bayescale.model.given_groups import drawn_means, drawn_spreads, walked
 from bayescale.model.group_facts import Facts, Placed
 from bayescale.model.noise import On
 from bayescale.model.small_matrices import cholesky, inverse_lower, log_diagonal, swap
@@ -219,12 +220,26 @@ class Grouped:
         for j, prior in enumerate(spreads):
             common[:, j] = prior.unconstrain(spread[:, j])
         letters, begin = len(self._letters), self.n_free
+        if self.sizes:
+            sizes = slice(self.n_pooled, begin - self.n_noise)
+            common[:, sizes] = walked(self._of_sizes(population[:, letters:]), common[:, sizes], rng)
         mu = np.concatenate([self.far.to_x(population[:, :letters]), population[:, letters:]], axis=1)
         values, density = self._free(common)
         there = self._spread_out(values, density)
         common[:, begin:] = np.linalg.solve(there.wide, mu[..., None])[..., 0] - there.told
         there = self.shifted(there, common[:, begin:])
         return self._with_noise(there, common, values, density), common
+
+    def _of_sizes(self, bends: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """Log density of the sizes of a drift at their free coordinates, given its bends."""
+
+        def log_density(q: np.ndarray) -> np.ndarray:
+            found = sum(prior.log_density_free(q[:, i]) for i, (_, prior) in enumerate(self.sizes))
+            values = {name: prior.constrain(q[:, i]) for i, (name, prior) in enumerate(self.sizes)}
+            size = sizes_at(self.form.bends, values)
+            return found - (np.log(size) + 0.5 * (bends / size) ** 2).sum(-1)
+
+        return log_density
 
     def _with_noise(
         self, placed: Placed, common: np.ndarray, values: np.ndarray, density: np.ndarray
