@@ -62,8 +62,9 @@ def drawn_spreads(
     """Deviations between groups, (point, letter), given their values (point, group, letter) and the means."""
     half = 0.5 * ((sample - mean[:, None]) ** 2).sum(1)
     there = np.sqrt(half / rng.gamma(0.5 * sample.shape[1], size=mean.shape))
-    inside = np.isfinite(_each(priors, Prior.unconstrain, there))
-    gain = _each(priors, Prior.log_density, there) - _each(priors, Prior.log_density, spread)
+    with np.errstate(all="ignore"):
+        inside = np.isfinite(_each(priors, Prior.unconstrain, there))
+        gain = _each(priors, Prior.log_density, there) - _each(priors, Prior.log_density, spread)
     return np.where(inside & (np.log(rng.random(mean.shape)) < gain + np.log(there / spread)), there, spread)
 
 

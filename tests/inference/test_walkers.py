@@ -161,3 +161,12 @@ def test_a_shape_returns_and_knows_its_volume():
         np.linalg.slogdet((shape.common(p + step)[0] - shape.common(p - step)[0]) / 2e-6)[1] for p in v
     ]
     np.testing.assert_allclose(log_volume - numeric, (log_volume - numeric)[0], atol=1e-6)
+
+
+def test_draws_that_stood_still_in_a_tail_do_not_make_it_short():
+    rng = np.random.default_rng(0)
+    c = rng.standard_normal((4000, 3))
+    c[np.argsort(c[:, 1])[:200], 1] = -1.7  # the noise
+    shape = fitted(c, rng.standard_normal((4000, 3, 2)), 2, 1)
+    far = shape.common(np.linalg.solve(shape.root, np.array([[0.0, -4.0, 0.0]]).T).T)[0][0, 1]
+    assert far < -3.5

@@ -70,6 +70,12 @@ def test_the_density_and_the_unknowns_are_those_of_numpy(study):
         placed = quick.place(common)
         theta = quick.of_groups(placed, q)[1]
         fit, away = quick.fit(placed, theta)
+        np.testing.assert_allclose(quick.standard(placed, theta), q, rtol=1e-8, atol=1e-8)
+        there, moved = quick.redrawn(placed, common, theta, np.random.default_rng(0))
+        kept = quick.of_groups(there, quick.standard(there, theta))[1]
+        np.testing.assert_allclose(kept, theta, rtol=1e-9, atol=1e-9)
+        expected_moved = parts.redrawn(parts.place(common), common, theta, np.random.default_rng(0))[1]
+        np.testing.assert_allclose(moved, expected_moved, rtol=1e-7, atol=1e-7)
         noisier = quick.renoised(placed, common + 0.1)
         np.testing.assert_allclose(
             quick.refit(noisier, theta, away), quick.fit(noisier, theta)[0], rtol=1e-10

@@ -120,6 +120,40 @@ def test_tangent_coordinates_touch_the_link_scale_and_come_back():
     assert np.abs(x - theta).max() > 1e-3
 
 
+@pytest.mark.parametrize("held", [(), (0,), (1, 3), (2, 5)])
+def test_parameters_lead_back_to_their_coordinates(held):
+    origin = np.log([1.8, 0.5, 0.35, 0.5, 0.3, 4.0, 300.0, 700.0, 1500.0])
+    tangent = tangent_at(find("compression_power"), (1.0, 1.0, 50.0, 150.0, 300.0), origin, "E")
+    x = origin + 0.1 * RNG.standard_normal((40, 9))
+    share = {at: RNG.uniform(0.01, 1.0, 40) for at in (0, 3) if at not in held}
+    theta, log_jacobian = tangent.to_theta(x, {i: origin[i] for i in held}, share)
+    there = np.isfinite(log_jacobian)
+    assert there.sum() > 20
+    back = tangent.from_theta(theta, {i: x[:, i] for i in held}, share)
+    np.testing.assert_allclose(back[there], x[there], rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("drift", [False, True], ids=["exact", "drift"])
+@pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+def test_groups_keep_their_parameters_where_the_common_part_is_redrawn(pool, drift):
+    spec = specify(family_runs(), "chinchilla", pool=pool)
+    parts = grouped(with_drift(spec, "drift") if drift else spec)
+    common, q = points(parts, 20)
+    placed = parts.place(common)
+    theta = parts.of_groups(placed, q)[1]
+    np.testing.assert_allclose(parts.standard(placed, theta), q, rtol=1e-9, atol=1e-9)
+    there, moved = parts.redrawn(placed, common, theta, np.random.default_rng(0))
+    noise = slice(parts.n_free - parts.n_noise, parts.n_free)
+    np.testing.assert_array_equal(moved[:, noise], common[:, noise])
+    assert (moved[:, : parts.n_pooled] != common[:, : parts.n_pooled]).any(0).all()
+    np.testing.assert_allclose(parts.of_groups(there, parts.standard(there, theta))[1], theta, rtol=1e-9)
+    again = parts.place(moved)
+    np.testing.assert_allclose(there.shared, again.shared, rtol=1e-12)
+    np.testing.assert_allclose(there.effect, again.effect, rtol=1e-9, atol=1e-12)
+    alone = [i for i in range(5) if i not in parts.form.pooled]
+    np.testing.assert_allclose(there.theta[:, alone], placed.theta[:, alone], rtol=1e-12)
+
+
 def test_a_coordinate_without_a_floor_has_no_density():
     tangent = tangent_at(find("chinchilla"), (1.0, 1.0), np.log([0.1, 0.5, 0.3, 0.5, 0.3]), "E")
     x = tangent.origin.copy()
