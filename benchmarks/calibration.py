@@ -3,7 +3,7 @@
 Draws the truth from the priors, simulates runs, fits them with the same priors, and ranks the truth among
 the draws. With correct inference ranks are uniform (Talts et al. 2018, arXiv:1804.06788).
 
-    uv run python benchmarks/calibration.py            # 200 simulations, 60 of pooled cases: about half an hour
+    uv run python benchmarks/calibration.py            # 200 simulations, 60 of pooled cases: about a quarter of an hour
     uv run python benchmarks/calibration.py --count 40 --pooled 10
 
 Writes docs/calibration.md. The joint model of losses and measured compression factors has a command of its
@@ -37,6 +37,8 @@ SPREADS: dict[str, Any] = {
     "E_sd_family": bs.Prior("HalfNormal", sigma=0.15),
     "A_sd_family": bs.Prior("HalfNormal", sigma=0.2),
     "B_sd_family": bs.Prior("HalfNormal", sigma=0.2),
+    "alpha_sd_family": bs.Prior("HalfNormal", sigma=0.05),
+    "beta_sd_family": bs.Prior("HalfNormal", sigma=0.05),
 }
 
 
@@ -54,6 +56,12 @@ CASES = (
     Case("chinchilla, one family, 24 runs", (), 1, 24),
     Case("chinchilla, one family, 60 runs", (), 1, 60),
     Case("chinchilla, E, A and B pooled over 5 families of 12 runs", ("E", "A", "B"), 5, 12),
+    Case(
+        "chinchilla, all five pooled over 8 families of 80 runs (compiled loops)",
+        ("E", "A", "alpha", "B", "beta"),
+        8,
+        80,
+    ),
 )
 
 
@@ -181,7 +189,7 @@ def main() -> None:
     """Calibrate all cases and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--pooled", type=int, default=60, help="simulations of pooled cases (NUTS, slower)")
+    parser.add_argument("--pooled", type=int, default=60, help="simulations of pooled cases, which take longer")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "calibration.md")
     options = parser.parse_args()
     lines = [

@@ -34,14 +34,14 @@ ENOUGH = 0.1
 _WALKERS, _FEWER = 32, 8  # for each chain that was asked for, and where moves are costly
 _STAGES = (1, 1, 2, 2)  # batches of moves of the warm-up, between which coordinates are fitted anew
 _USUAL = 128  # walkers that those are meant for
-_FORGOTTEN = 3  # batches after which walkers at draws of another density have forgotten where they began
+_FORGOTTEN = 4  # batches after which walkers at draws of another density have forgotten where they began
 _LENGTHS = 4  # times what walkers remember that a warm-up must last
 _MORE = 2  # times that it is made longer for that
 _WANTED = 0.7  # effective draws for each draw asked for: with fewer, each kept draw takes twice the moves
 _LESS = 0.85  # of that, each time
 _LONGEST = 16  # moves for each kept draw of a walker, at most
 _MOST_WORK = 500_000_000  # runs times moves, after which a modest number of effective draws must do
-_MODEST = 300.0  # of them
+_MODEST = 800.0  # of them
 _STUCK = 0.02  # share of moves accepted, below which they lead nowhere
 
 _MANY, _MANY_EACH = 4_000, 300  # runs, and runs of a group, from which on they are first taken as normal
@@ -62,7 +62,7 @@ class _Kept:
     shape: Shape
     moves: int
     accepted: np.ndarray
-    partial: bool
+    partial: bool = False
 
     @cached_property
     def flat(self) -> tuple[np.ndarray, np.ndarray]:
@@ -165,7 +165,7 @@ def _walked(
             _warmed(walk, rng, walkers) if before is None else _continued(walk, rng, walkers, before)
         )
         trail: list[tuple[np.ndarray, np.ndarray]] = []
-        accepted, moves, thin, partial = np.zeros(2), 0, 1, False
+        accepted, moves, thin, partial, kept = np.zeros(2), 0, 1, False, None
         warm, more = BATCH * (sum(_stages(walkers)) if before is None else _FORGOTTEN), _MORE
         try:
             while True:
@@ -175,7 +175,7 @@ def _walked(
                     trail += list(zip(v[chosen], u[chosen], strict=True))
                     accepted, moves = accepted + shares, moves + BATCH
                     advance(BATCH, "")
-                kept = _kept(trail[:each], shape, moves, accepted, partial)
+                kept = _kept(trail[:each], shape, moves, accepted)
                 costly = _costly(walk.parts, kept)
                 if warm * kept.worth < _LENGTHS * kept.moves and more and not costly:
                     # The warm-up was short beside how long walkers remember: these moves are part of it.
@@ -186,10 +186,13 @@ def _walked(
                 else:
                     trail, thin = trail[1::2], 2 * thin
         except KeyboardInterrupt:
-            partial = True
-            if not trail:
+            if not trail and kept is None:
                 raise KeyboardInterrupt("interrupted before the first draw was kept") from None
-    return _kept(trail[:each], shape, moves, accepted, partial)
+            if trail:
+                kept = _kept(trail[:each], shape, moves, accepted)
+            partial = True
+    assert kept is not None
+    return replace(kept, partial=partial)
 
 
 def _enough(kept: _Kept, settings: Settings, thin: int, costly: bool) -> bool:
@@ -205,10 +208,10 @@ def _costly(parts: Parts, kept: _Kept) -> bool:
 
 
 def _kept(
-    trail: list[tuple[np.ndarray, np.ndarray]], shape: Shape, moves: int, accepted: np.ndarray, partial: bool
+    trail: list[tuple[np.ndarray, np.ndarray]], shape: Shape, moves: int, accepted: np.ndarray
 ) -> _Kept:
     v, u = (np.stack(part, axis=1) for part in zip(*trail, strict=True))
-    return _Kept(v, u, shape, moves * len(v), accepted / max(moves, 1), partial)
+    return _Kept(v, u, shape, moves * len(v), accepted / max(moves, 1))
 
 
 def _warmed(walk: Walk, rng: np.random.Generator, walkers: int) -> tuple[Walk, Shape, State]:
