@@ -117,16 +117,12 @@ def _normal_scores(rows: Floats) -> Floats:
     order = np.argsort(flat, axis=1)
     order += size * np.arange(len(flat))[:, None]
     ordered = flat.take(order)
-    place = np.arange(1, size + 1)
-    tied = ordered[:, 1:] == ordered[:, :-1]
-    twice_rank = 2 * place
-    if tied.any():
-        edge = np.zeros((len(flat), 1), dtype=bool)
-        first = np.maximum.accumulate(np.where(np.hstack([edge, tied]), 0, place), axis=1)
-        last = np.minimum.accumulate(np.where(np.hstack([tied, edge]), size, place)[:, ::-1], axis=1)[:, ::-1]
-        twice_rank = first + last
+    new = np.ones(flat.shape, dtype=bool)  # where a number begins that others may share
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=new[:, 1:])
+    starts = np.flatnonzero(new)
+    counts = np.diff(starts, append=flat.size)
     scores = np.empty(flat.size)
-    scores[order.reshape(-1)] = _blom(size).take(np.broadcast_to(twice_rank - 2, order.shape).reshape(-1))
+    scores[order.reshape(-1)] = np.repeat(_blom(size).take(2 * (starts % size) + counts - 1), counts)
     return scores.reshape(rows.shape)
 
 
