@@ -189,7 +189,9 @@ def main() -> None:
     """Calibrate all cases and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--pooled", type=int, default=60, help="simulations of pooled cases, which take longer")
+    parser.add_argument(
+        "--pooled", type=int, default=60, help="simulations of pooled cases, which take longer"
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "docs" / "calibration.md")
     options = parser.parse_args()
     lines = [

@@ -22,7 +22,13 @@ from pathlib import Path
 ENGINES = ("grouped", "numpyro", "nutpie", "pymc")
 SHORT = "chains=2, tune=500, draws=250"
 FAMILIES, RUNS = 12, 1_008
-LARGER = ((12, 10_008), (12, 100_008), (12, 1_000_008), (100, 100_000))  # families, runs
+LARGER = (  # families, runs
+    (12, 10_008),
+    (12, 100_008),
+    (12, 1_000_008),
+    (100, 100_000),
+    (500, 50_000),
+)
 TWICE = 200_000  # runs up to which a larger table is fitted a second time, in the same process
 SLOWEST = 480  # seconds of wall time after which a measurement is given up
 
