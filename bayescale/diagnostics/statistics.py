@@ -21,7 +21,7 @@ _AT_ONCE = 100_000  # draws: a few such arrays stay in a core's own cache
 
 def rhat(x: ArrayLike) -> Floats:
     """Rank-normalised split R-hat: the larger of that for place and that for spread. NaN for one chain."""
-    return mixing(x)[0]
+    return _by_quantity(x, lambda rows: _place_and_spread(halves := _split(rows), _normal_scores(halves)))[0]
 
 
 def ess_bulk(x: ArrayLike) -> Floats:
@@ -35,11 +35,7 @@ def mixing(x: ArrayLike) -> tuple[Floats, Floats]:
     def both(rows: Floats) -> tuple[Floats, Floats]:
         halves = _split(rows)
         scores = _normal_scores(halves)
-        if rows.shape[1] == 1:
-            return np.full(len(rows), np.nan), _ess(scores)
-        centre = np.median(halves, axis=(1, 2), keepdims=True)
-        folded = _normal_scores(abs(halves - centre))
-        return np.maximum(_rhat(scores), _rhat(folded)), _ess(scores)
+        return _place_and_spread(halves, scores), _ess(scores)
 
     rhats, draws = _by_quantity(x, both, answers=2)
     return rhats, draws
@@ -131,6 +127,14 @@ def _blom(size: int) -> Floats:
     """Normal quantiles of the ranks 1, 1.5, 2, ... of `size` (Python's: SciPy's take longer to load)."""
     ranks = np.arange(2, 2 * size + 1) / 2
     return np.array([*map(NormalDist().inv_cdf, ((ranks - 3 / 8) / (size + 1 / 4)).tolist())])
+
+
+def _place_and_spread(halves: Floats, scores: Floats) -> Floats:
+    """The larger R-hat of split chains with these scores; NaN for one chain."""
+    if halves.shape[1] == 2:
+        return np.full(len(halves), np.nan)
+    centre = np.median(halves, axis=(1, 2), keepdims=True)
+    return np.maximum(_rhat(scores), _rhat(_normal_scores(abs(halves - centre))))
 
 
 def _rhat(rows: Floats) -> Floats:

@@ -2,10 +2,13 @@
 
 from typing import NamedTuple
 
-from bayescale.laws.elementwise import Array
+import numpy as np
+
 from bayescale.model.by_group import Mode
 
 __all__ = ["Facts", "Placed"]
+
+_NONE = np.empty(0)
 
 
 class Placed(NamedTuple):
@@ -39,22 +42,22 @@ class Placed(NamedTuple):
         By letter: how far it is taken in the coordinates x, and not on the link scale.
     """
 
-    shared: Array
-    theta: Array
-    base: Array
-    effect: Array
-    free: Array
-    spread: Array
-    size: Array
-    upper: Array
-    slope: Array
-    reach: Array
-    log_width: Array
-    wide: Array
-    told: Array
-    noise: dict[str, Array]
-    of_noise: Array
-    share: dict[int, Array]
+    shared: np.ndarray
+    theta: np.ndarray
+    base: np.ndarray
+    effect: np.ndarray
+    free: np.ndarray
+    spread: np.ndarray
+    size: np.ndarray
+    upper: np.ndarray
+    slope: np.ndarray
+    reach: np.ndarray
+    log_width: np.ndarray
+    wide: np.ndarray
+    told: np.ndarray
+    noise: dict[str, np.ndarray]
+    of_noise: np.ndarray
+    share: dict[int, np.ndarray]
 
 
 class Facts(NamedTuple):
@@ -82,19 +85,19 @@ class Facts(NamedTuple):
         Where to look for the mode of the spreads and sizes; empty where it is yet to be found.
     """
 
-    arguments: dict[str, dict[str, Array]]
-    centre: tuple[Array, ...]
-    near: Array
-    far: Array
-    near_slopes: dict[int, Array]
-    far_slopes: dict[int, Array]
-    near_heights: dict[int, Array]
-    far_heights: dict[int, Array]
+    arguments: dict[str, dict[str, float]]
+    centre: tuple[float, ...]
+    near: np.ndarray
+    far: np.ndarray
+    near_slopes: dict[int, np.ndarray]
+    far_slopes: dict[int, np.ndarray]
+    near_heights: dict[int, np.ndarray]
+    far_heights: dict[int, np.ndarray]
     told: Mode
-    prior_mean: Array
-    prior_precision: Array
-    error2: Array
-    middle: Array = 0.0
-    rise: Array = 0.0
-    curve: Array = 0.0
-    first: Array = ()
+    prior_mean: np.ndarray
+    prior_precision: np.ndarray
+    error2: float
+    middle: np.ndarray = _NONE
+    rise: np.ndarray = _NONE
+    curve: np.ndarray = _NONE
+    first: np.ndarray = _NONE

@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bayescale.laws.elementwise import Array
-
 __all__ = ["Chunks", "chunked"]
 
 _LONGEST = 256  # chunk: more does not save
@@ -32,14 +30,14 @@ class Chunks(NamedTuple):
         Runs of each group, and their log slopes of the scale of the noise.
     """
 
-    inputs: tuple[Array, ...]
-    value: Array
-    here: Array
-    error2: Array | None
-    bends: Array
-    group: Array
-    count: Array
-    constant: Array
+    inputs: tuple[np.ndarray, ...]
+    value: np.ndarray
+    here: np.ndarray
+    error2: np.ndarray | None
+    bends: np.ndarray
+    group: np.ndarray
+    count: np.ndarray
+    constant: np.ndarray
 
 
 def chunked(
@@ -67,16 +65,13 @@ def chunked(
     place = within[:, None] * length + np.arange(length)
     here = place < count[group][:, None]
     at = edges[:-1][group][:, None] + np.where(here, place, 0)  # a filled place repeats the group's first run
-    spare = _round_up(group.size) - group.size
-    at = np.concatenate([at, np.full((spare, length), at[0, 0])])
-    here = np.concatenate([here, np.zeros((spare, length), dtype=bool)])
     return Chunks(
         tuple(np.asarray(x, dtype=float)[at] for x in inputs),
         value[at],
         here.astype(float),
         None if error2 is None else error2[at],
         bends[at],
-        np.concatenate([group, np.zeros(spare, dtype=int)]),
+        group,
         count.astype(float),
         constant,
     )
@@ -86,13 +81,7 @@ def _length(count: np.ndarray) -> int:
     """The greatest length of chunks that leaves few places empty: an even part of the largest group."""
     largest = int(count.max())
     for parts in range(-(-largest // _LONGEST), largest + 1):
-        length = _round_up(-(-largest // parts))
+        length = -(-largest // parts)
         if (-(-count // length) * length).sum() <= _WASTE * count.sum():
             return length
     return 1
-
-
-def _round_up(size: int) -> int:
-    """An eighth more at most, so that studies of nearly one size are of one shape."""
-    step = max(1, 2 ** (int(size).bit_length() - 4))
-    return -(-size // step) * step

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from bayescale.laws import Law
-from bayescale.laws.elementwise import Array, where
 from bayescale.model.by_group import ByGroup
 from bayescale.model.drift import EXCESS, SIZE, WEIGHTS, sizes_at
 from bayescale.model.expected import law_key
@@ -196,7 +195,7 @@ class Grouped:
         """From effects to letters and bends, ones at the pooled."""
         return np.eye(len(self._letters) + len(self.form.bends))[list(self.form.pooled)]
 
-    def place(self, common: Array) -> Placed:
+    def place(self, common: np.ndarray) -> Placed:
         """Settle what the common part says; `common` (point, coordinate)."""
         values, density = self._free(common)
         placed = self.shifted(self._spread_out(values, density), common[:, self.n_free :])
@@ -266,7 +265,7 @@ class Grouped:
             found = found + prior.log_density_free(theta[:, i])
         return theta, found
 
-    def shifted(self, placed: Placed, z: Array) -> Placed:
+    def shifted(self, placed: Placed, z: np.ndarray) -> Placed:
         """The same spreads and noise with other population values."""
         mu = _times(placed.wide, placed.told + z)
         half = placed.slope - (placed.reach @ mu[:, :, None])[..., 0].reshape(placed.slope.shape)
@@ -281,7 +280,7 @@ class Grouped:
         there = placed._replace(shared=_or_none(shared), theta=theta, base=base, effect=effect)
         return self._bent(there, half)
 
-    def _bent(self, placed: Placed, half: Array) -> Placed:
+    def _bent(self, placed: Placed, half: np.ndarray) -> Placed:
         """Effects whose middle allows for the bends between coordinates, as they are at that middle.
 
         The prior of the effects is normal on the link scale, and what the runs say is normal in x. Where the
@@ -292,7 +291,7 @@ class Grouped:
         bend = (placed.spread[:, None] * (placed.effect - away)) @ self._chosen
         told = bend + self._to_x(theta) - x
         whole = np.isfinite(told.sum((-1, -2), keepdims=True))
-        told, bend = where(whole, told, 0.0), where(whole, bend, 0.0)
+        told, bend = np.where(whole, told, 0.0), np.where(whole, bend, 0.0)
         reach = placed.reach.reshape(*half.shape, -1)
         effect = _times(placed.upper, half - _times(reach, told))
         return placed._replace(base=placed.base + bend, effect=effect)
@@ -339,7 +338,9 @@ class Grouped:
         told = self.facts.told
         return _times(told.information, told.theta) + told.pull
 
-    def _solved(self, spread: Array, letters: Array, drawn: Array, pull: Array) -> tuple[Array, ...]:
+    def _solved(
+        self, spread: np.ndarray, letters: np.ndarray, drawn: np.ndarray, pull: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         """Linear algebra of what the groups' runs say and the spreads.
 
         Parameters
@@ -372,14 +373,14 @@ class Grouped:
         told = _times(inverse, pull - (slope.reshape(points, 1, -1) @ reach)[:, 0])
         return swap(lower), reach, slope, log_diagonal(root), swap(inverse), told, log_diagonal(width)
 
-    def _share(self, spread: Array) -> dict[int, Array]:
+    def _share(self, spread: np.ndarray) -> dict[int, np.ndarray]:
         """How far a group's floor and amplitudes are settled by its own runs, (point, group)."""
         bent = {*self.form.near, *([] if self.form.floor is None else [self.form.floor])}
         information = self.facts.told.information
         told = {at: spread[:, j, None] ** 2 * information[:, at, at] for j, at in enumerate(self.form.pooled)}
         return {at: told[at] / (1.0 + told[at]) for at in sorted(bent) if at in told}
 
-    def _sharper(self, noise: dict[str, Array], points: int) -> Array:
+    def _sharper(self, noise: dict[str, np.ndarray], points: int) -> np.ndarray:
         """How much more the runs say at this noise than at that where what they say was worked out."""
         told, error2 = self.facts.told, self.facts.error2
         scale = (told.sigma**2 + error2) / (noise["sigma"] ** 2 + error2)
@@ -387,7 +388,7 @@ class Grouped:
             scale = scale * (noise["nu"] + 1) / (noise["nu"] + 3) * (told.nu + 3) / (told.nu + 1)
         return scale + np.zeros(points)
 
-    def of_groups(self, placed: Placed, q: Array) -> tuple[Array, Array]:
+    def of_groups(self, placed: Placed, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log density of each group's part but for its runs, (point, group), and its parameters.
 
         `q` is (point, group, pooled); the parameters, on the link scale, are (point, group, letter).
@@ -405,7 +406,7 @@ class Grouped:
             effect = (x[..., pooled] - placed.base[..., pooled]) / placed.spread[:, None]
         return np.linalg.solve(placed.upper, (effect - placed.effect)[..., None])[..., 0]
 
-    def fit(self, placed: Placed, theta: Array) -> tuple[Array, Array]:
+    def fit(self, placed: Placed, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Log density of the runs of each group, (point, group), at its parameters; no distances are kept."""
         noise = placed.noise
         none = np.empty((0, len(theta)))
@@ -417,7 +418,7 @@ class Grouped:
         assert self.runs is not None
         return self.runs.log_likelihood(theta, noise["sigma"], noise.get("nu", self.form.fixed_nu)), none
 
-    def refit(self, placed: Placed, theta: Array, away: Array) -> Array:
+    def refit(self, placed: Placed, theta: np.ndarray, away: np.ndarray) -> np.ndarray:
         """The same log density where only the noise is another."""
         return self.fit(placed, theta)[0]
 
@@ -427,13 +428,13 @@ class Grouped:
         assert self.runs is not None
         return np.repeat(np.arange(self.n_groups), np.diff(self.runs.edges))
 
-    def _to_x(self, theta: Array) -> Array:
+    def _to_x(self, theta: np.ndarray) -> np.ndarray:
         """Coordinates x of the groups' parameters; the bends of a drift are their own."""
         letters = len(self._letters)
         x = self.near.to_x(theta[..., :letters])
         return np.concatenate([x, theta[..., letters:]], axis=-1)
 
-    def parameters(self, placed: Placed, q: Array) -> tuple[Array, Array, Array]:
+    def parameters(self, placed: Placed, q: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Each group's parameters on the link scale, log Jacobian, and effects in units of the spread."""
         effect = placed.effect + _times(placed.upper, q)
         x = placed.base + (placed.spread[:, None] * effect) @ self._chosen
@@ -446,7 +447,7 @@ class Grouped:
             away = (theta - placed.theta[:, None])[..., pooled] / placed.spread[:, None]
         return theta, log_jacobian, away
 
-    def unknowns(self, common: Array, q: Array) -> dict[str, Array]:
+    def unknowns(self, common: np.ndarray, q: np.ndarray) -> dict[str, np.ndarray]:
         """Population values by letter, spreads and noise by name; effects, (point, group, pooled), by ""."""
         placed = self.place(common)
         found = dict(placed.noise)
@@ -504,7 +505,7 @@ class Grouped:
             found = self.told_height(points)
             return -float(found[0]), (found[count + 1 :] - found[1 : count + 1]) / (2 * step)
 
-        first = np.asarray(self.facts.first)
+        first = self.facts.first
         if not first.size:
             few = np.random.default_rng(0)
             middles = [np.median(prior.sample(few, 400)) for _, prior in self.spreads + self.sizes]
@@ -522,11 +523,11 @@ class Grouped:
         return middle, covariance
 
 
-def _times(matrix: Array, vector: Array) -> Array:
+def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """Matrices times vectors along the last axes."""
     return (matrix @ vector[..., None])[..., 0]
 
 
-def _or_none(log_density: Array) -> Array:
+def _or_none(log_density: np.ndarray) -> np.ndarray:
     """No density where there is no number."""
-    return where(log_density == log_density, log_density, -np.inf)
+    return np.where(log_density == log_density, log_density, -np.inf)
