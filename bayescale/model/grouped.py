@@ -486,41 +486,9 @@ class Grouped:
 
     def guess(self) -> tuple[np.ndarray, np.ndarray]:
         """Rough mean and covariance of the common coordinates: the mode of the spreads."""
-        from scipy.optimize import minimize
+        from bayescale.model.group_guess import guessed
 
-        assert self.runs is not None
-        count, size, told = self.n_free - self.n_noise, self.n_common, self.facts.told
-        middle, covariance = np.zeros(size), np.eye(size)
-        rows = self.runs.value.size
-        for i, (name, prior) in enumerate(self.noises, start=count):
-            value, wide = (told.sigma, 1.5) if name == "sigma" else (told.nu or 6.0, 5.0)
-            middle[i] = prior.unconstrain(np.float64(value))
-            covariance[i, i] = min(wide**2 / rows, 0.5)
-
-        def slope(s: np.ndarray, step: float = 1e-3) -> tuple[float, np.ndarray]:
-            points = np.tile(middle, (2 * count + 1, 1))
-            points[:, :count] = s + step * np.concatenate(
-                [np.zeros((1, count)), np.eye(count), -np.eye(count)]
-            )
-            found = self.told_height(points)
-            return -float(found[0]), (found[count + 1 :] - found[1 : count + 1]) / (2 * step)
-
-        first = self.facts.first
-        if not first.size:
-            few = np.random.default_rng(0)
-            middles = [np.median(prior.sample(few, 400)) for _, prior in self.spreads + self.sizes]
-            first = np.array(
-                [p.unconstrain(x) for (_, p), x in zip(self.spreads + self.sizes, middles, strict=True)]
-            )
-            first[: self.n_pooled] -= 1.0
-        best = minimize(slope, first, jac=True, method="BFGS", options={"gtol": 1e-2}).x
-        curve = (
-            np.stack([slope(best + 0.01 * e)[1] - slope(best - 0.01 * e)[1] for e in np.eye(count)]) / 0.02
-        )
-        values, vectors = np.linalg.eigh(0.5 * (curve + curve.T))
-        covariance[:count, :count] = (vectors / np.clip(np.abs(values), 0.3, None)) @ vectors.T
-        middle[:count] = best
-        return middle, covariance
+        return guessed(self)
 
 
 def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
