@@ -9,6 +9,7 @@ from scipy.stats import chi2
 from targets import gaussian
 
 from bayescale.errors import InputError
+from bayescale.inference import grouped as walkers
 from bayescale.inference.grouped import by_chance, grouped
 from bayescale.inference.moves import Walk
 from bayescale.inference.shape import first_shape, fitted
@@ -121,6 +122,27 @@ def test_the_largest_by_chance_is_that_of_chi_square(degrees, count):
 def test_the_same_seed_gives_the_same_draws():
     one, two = (grouped(target(Hierarchy()), SHORT).named["a"] for _ in range(2))
     np.testing.assert_array_equal(one, two)
+
+
+def test_an_interrupt_after_a_longer_warm_up_keeps_the_draws_of_before(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    longer = walkers._refitted
+    calls = []
+
+    def refitted(walk, places):
+        calls.append(len(places))
+        if len(calls) > len(walkers._STAGES):  # that after the warm-up
+            monkeypatch.setattr(Walk, "moved", interrupted)
+        return longer(walk, places)
+
+    monkeypatch.setattr(walkers, "_LENGTHS", 1e9)
+    monkeypatch.setattr(walkers, "_refitted", refitted)
+    drawn = grouped(target(Hierarchy()), SHORT)
+    assert drawn.partial
+    assert drawn.notes["moves"] > 0
+    assert drawn.named["a"].shape == (4, 500)
 
 
 def test_of_many_runs_the_compressed_density_is_certified_and_moved():
