@@ -2,7 +2,7 @@ r"""Moves of many walkers over a density in parts.
 
 A move turns coordinates towards fresh normal numbers, :math:`v' = v \cos a + \xi \sin a`, which leaves the
 standard normal distribution as it is; the exact density accepts or refuses, by the ratio of its weights
-over that distribution.
+over that distribution. Now and then the common part is also drawn given the groups' own parameters.
 """
 
 from collections.abc import Mapping

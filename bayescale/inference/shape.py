@@ -1,5 +1,6 @@
 """From standard normal numbers to the coordinates of a posterior in parts, fitted to draws of it."""
 
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,8 @@ __all__ = ["Shape", "fitted", "first_shape"]
 _KNOTS = np.array([-2.4, -1.7, -1.1, -0.5, 0.0, 0.5, 1.1, 1.7, 2.4])
 _WIDTHS = np.diff(_KNOTS)
 _ROOT_2PI = float(np.sqrt(2 * np.pi))
+_BEYOND = NormalDist().cdf(_KNOTS[0])  # share of a normal distribution beyond the last knot
+_OVER = _BEYOND / NormalDist().pdf(_KNOTS[0])  # over that density: what its tail falls by e over there
 _SLOWEST = 1.1  # the log of a spread that may be nought has a left tail that falls by e for each unit
 _NORMAL_TAIL = 0.36  # of its deviation: over what a normal tail falls by e beyond the last knot
 _AWAY = 0.45  # deviation of a log spread below which it is well away from nought
@@ -56,7 +59,7 @@ class Shape(NamedTuple):
 
     def _of_level(self, level: np.ndarray) -> np.ndarray:
         """The inverse of the curves: by Newton's steps, halved where they leave what holds the answer."""
-        from scipy.special import log_ndtr, ndtri_exp
+        from scipy.special import ndtri_exp
 
         which = np.arange(level.shape[1])
         at = np.clip((self.levels.T[:, None] <= level).sum(0) - 1, 0, _WIDTHS.size - 1)
@@ -75,13 +78,11 @@ class Shape(NamedTuple):
             if settled:
                 break
         w = _KNOTS[at] + width * t
-        first, last = self.levels[:, 0], self.levels[:, -1]
-        for side, beyond in ((-1.0, level < first), (1.0, level > last)):
-            rows, cols = np.nonzero(beyond)
-            edge = np.full((1, which.size), side * _KNOTS[-1])
-            scale = self._tail_scale(side, edge, self._curve(edge)[1], which)[0, cols]
-            away = side * (level[rows, cols] - (first if side < 0 else last)[cols])
-            w[rows, cols] = -side * ndtri_exp(log_ndtr(-_KNOTS[-1]) - away / scale)
+        for side, end in ((-1.0, 0), (1.0, -1)):
+            away = side * (level - self.levels[:, end])
+            rows, cols = np.nonzero(away > 0)
+            scale = self._tail_scale(side, self.slopes[cols, end], cols)
+            w[rows, cols] = -side * ndtri_exp(np.log(_BEYOND) - away[rows, cols] / scale)
         return np.where(level == level, w, np.nan)
 
     def q(self, u: np.ndarray) -> np.ndarray:
@@ -120,19 +121,14 @@ class Shape(NamedTuple):
         """The same beyond the knots, where tails fall exponentially, of these coordinates."""
         from scipy.special import log_ndtr
 
-        side, edge, far = np.sign(w - inside), -np.abs(inside), -np.abs(w)
-        at_edge, at_far = log_ndtr(edge), log_ndtr(far)
-        scale = self._tail_scale(side, inside, slope, which)
-        return level + side * scale * (at_edge - at_far), scale * np.exp(-0.5 * far**2 - at_far) / _ROOT_2PI
+        side, far = np.sign(w - inside), -np.abs(w)
+        at_far, scale = log_ndtr(far), self._tail_scale(side, slope, which)
+        level = level + side * scale * (np.log(_BEYOND) - at_far)
+        return level, scale * np.exp(-0.5 * far**2 - at_far) / _ROOT_2PI
 
-    def _tail_scale(
-        self, side: np.ndarray | float, edge: np.ndarray, slope: np.ndarray, which: np.ndarray
-    ) -> np.ndarray:
-        """By how much the level changes where a tail falls by e; `slope` is that at the edge."""
-        from scipy.special import log_ndtr
-
-        scale = slope * np.exp(log_ndtr(-np.abs(edge)) + 0.5 * edge**2) * _ROOT_2PI
-        return np.maximum(scale, np.where(np.asarray(side) < 0, *self.slowest[:, which]))
+    def _tail_scale(self, side: np.ndarray | float, slope: np.ndarray, which: np.ndarray) -> np.ndarray:
+        """By how much the level changes where a tail falls by e; `slope` is that at the last knot."""
+        return np.maximum(_OVER * slope, np.where(np.asarray(side) < 0, *self.slowest[:, which]))
 
 
 def first_shape(

@@ -192,7 +192,8 @@ def _loops(form: Form) -> _Loops:
         names |= {name: pieces.piece, f"{name}_before": pieces.before, f"{name}_size": pieces.size}
     names["near_results"] = 2 * letters + pooled.size + len(_shared(form))
     key = f"{letters} {form.pooled} {heavy} {near.key} {back.key} {to_x.key} {of_runs.key}"
-    names |= {"each": bound(loops.each_run, key, **names), "lay_out": bound(loops.near_inputs, key, **names)}
+    parts = {"each": loops.each_run, "lay_out": loops.near_inputs, "lay_theta": loops.theta_inputs}
+    names |= {name: bound(part, key, **names) for name, part in parts.items()}
     made = [
         bound(loop, key, **names)
         for loop in (

@@ -62,6 +62,14 @@ def near_inputs(s, low, high, g, base, effect, spread, population, share):
             s[(2 * letters + k + j) * n + w] = share[i, g, j]
 
 
+def theta_inputs(s, low, high, g, theta):
+    """A group's parameters, which come first in what a piece reads."""
+    for w in range(n):
+        i = min(low + w, high - 1)
+        for a in range(letters):
+            s[a * n + w] = theta[i, g, a]
+
+
 def groups_loop(numbers, base, effect, spread, population, share, upper, q, theta, found):
     """Parameters of the groups at their coordinates `q`, and the log density of their part but for runs."""
     points, groups, whole = base.shape
@@ -145,10 +153,10 @@ def back_loop(numbers, base, effect, spread, population, share, upper, theta, q)
     for low in range(0, points, n):
         high = min(low + n, points)
         for g in range(groups):
+            lay_theta(s, low, high, g, theta)
             for w in range(n):
                 i = min(low + w, high - 1)
                 for a in range(letters):
-                    s[a * n + w] = theta[i, g, a]
                     s[(letters + a) * n + w] = base[i, g, a]
                 for j in range(share.shape[2]):
                     s[(2 * letters + j) * n + w] = share[i, g, j]
@@ -173,10 +181,7 @@ def told_loop(numbers, theta, mode, pull, information, found):
     for low in range(0, points, n):
         high = min(low + n, points)
         for g in range(groups):
-            for w in range(n):
-                i = min(low + w, high - 1)
-                for a in range(letters):
-                    s[a * n + w] = theta[i, g, a]
+            lay_theta(s, low, high, g, theta)
             to_x_before(s)
             to_x(numbers[g], s)
             for w in range(high - low):
@@ -216,10 +221,8 @@ def fit_loop(inputs, value, error2, bends, edges, constant, theta, sigma, nu, aw
             if not known:
                 s[over * n + w] /= sigma[i] * sigma[i]
         for g in range(groups):
+            lay_theta(s, low, high, g, theta)
             for w in range(n):
-                i = min(low + w, high - 1)
-                for a in range(letters):
-                    s[a * n + w] = theta[i, g, a]
                 s[product * n + w] = 1.0
                 s[total * n + w] = 0.0
                 s[width * n + w] = 0.0

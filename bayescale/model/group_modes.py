@@ -1,11 +1,10 @@
 """Which studies are sampled group by group, and where their groups' runs put the parameters."""
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from bayescale.laws import Law
 from bayescale.model.by_group import ByGroup, Mode, looked, modes, residuals
 from bayescale.model.centring import width_between
 from bayescale.model.density import Density, with_middle
@@ -67,8 +66,8 @@ def grouped(spec: Spec) -> Grouped:
     spreads = [f"{k}_sd_{factor}" for k in pooled]
     sizes = [name for name in (SIZE, EXCESS) if s.drift and name in s.priors]
     priors = {name: s.priors[name] for name in (*letters, *spreads, *sizes, *s.noise_names)}
-    touching = _Touching(s.law, bare.centre, bare.middle)
-    near, far = touching(alone.theta), touching(alone.theta.mean(0))
+    theta = alone.theta[:, : len(letters)]
+    near, far = (tangent_at(s.law, bare.centre, x, bare.middle) for x in (theta, theta.mean(0)))
     form = Form(
         law=s.law,
         on=s.noise.on,
@@ -83,7 +82,7 @@ def grouped(spec: Spec) -> Grouped:
     facts = Facts(
         arguments={name: dict(prior.arguments) for name, prior in priors.items()},
         centre=bare.centre,
-        **touching.numbers(alone.theta, alone.theta.mean(0)),
+        **_numbers(near, far),
         told=alone,
         prior_mean=prior_mean,
         prior_precision=prior_precision,
@@ -93,33 +92,22 @@ def grouped(spec: Spec) -> Grouped:
     effects = tuple(f"{k}_offset_{factor}" for k in pooled)
     parts = Grouped(form, facts, runs, names, effects, tuple(block.name for block in s.blocks))
     parts = fused(parts) if runs.value.size >= _COMPILED else parts
-    return _about_all(parts, touching)
+    return _about_all(parts, bare.middle)
 
 
-class _Touching(NamedTuple):
-    """Coordinates x of a law that touch the link scale somewhere; bends of a drift are none of theirs."""
-
-    law: Law
-    centre: tuple[float, ...]
-    middle: str | None
-
-    def __call__(self, theta: np.ndarray) -> Tangent:
-        return tangent_at(self.law, self.centre, theta[..., : len(self.law.parameters)], self.middle)
-
-    def numbers(self, groups: np.ndarray, population: np.ndarray) -> dict[str, Any]:
-        """What `Facts` says of them."""
-        near, far = self(groups), self(population)
-        return {
-            "near": near.origin,
-            "far": far.origin,
-            "near_slopes": dict(near.slopes or {}),
-            "far_slopes": dict(far.slopes or {}),
-            "near_heights": dict(near.heights or {}),
-            "far_heights": dict(far.heights or {}),
-        }
+def _numbers(near: Tangent, far: Tangent) -> dict[str, Any]:
+    """What `Facts` says of the coordinates x of groups, and of the population."""
+    return {
+        "near": near.origin,
+        "far": far.origin,
+        "near_slopes": dict(near.slopes or {}),
+        "far_slopes": dict(far.slopes or {}),
+        "near_heights": dict(near.heights or {}),
+        "far_heights": dict(far.heights or {}),
+    }
 
 
-def _about_all(parts: Grouped, touching: _Touching) -> Grouped:
+def _about_all(parts: Grouped, middle: str | None) -> Grouped:
     """The same density in coordinates about where the groups are, given what all runs say of their spread.
 
     The first are about each group's own mode under a wide prior. What a group's runs say badly lies far off
@@ -135,9 +123,10 @@ def _about_all(parts: Grouped, touching: _Touching) -> Grouped:
     precision = np.full(letters, _HELD**-2.0)
     precision[list(parts.form.pooled)] = placed.spread[0] ** -2.0
     there = _noise_fitted(parts.runs, told, precision, parts.runs.spec)
-    numbers = touching.numbers(theta, population)
-    if not all(np.isfinite(x).all() for x in (there.information, there.pull, numbers["near"])):
+    if not all(np.isfinite(x).all() for x in (there.information, there.pull, theta)):
         return parts
+    law, centre = parts.form.law, parts.facts.centre
+    numbers = _numbers(*(tangent_at(law, centre, x, middle) for x in (theta, population)))
     facts = parts.facts._replace(told=there, first=first[: parts.n_free - parts.n_noise], **numbers)
     return replace(parts, facts=facts)
 

@@ -23,6 +23,7 @@ from bayescale.model.drift import EXCESS, SIZE, WEIGHTS, sizes_at
 from bayescale.model.expected import law_key
 from bayescale.model.given_groups import drawn_means, drawn_spreads, walked
 from bayescale.model.group_facts import Facts, Placed
+from bayescale.model.group_guess import guessed
 from bayescale.model.noise import On
 from bayescale.model.small_matrices import cholesky, inverse_lower, log_diagonal, swap
 from bayescale.model.tangent import Tangent
@@ -486,8 +487,6 @@ class Grouped:
 
     def guess(self) -> tuple[np.ndarray, np.ndarray]:
         """Rough mean and covariance of the common coordinates: the mode of the spreads."""
-        from bayescale.model.group_guess import guessed
-
         return guessed(self)
 
 
